@@ -9,16 +9,20 @@ const project = (name: string, timeoutSeconds: number) => ({
   },
 });
 
+/** Global setup at the root would run for every project: the unit tests must not start a server. */
+const withPostgres = ({ test }: ReturnType<typeof project>) => ({
+  test: { ...test, globalSetup: ['test/support/postgres-setup.ts'] },
+});
+
 export default defineConfig({
   test: {
     // Two cores: more workers only make databases wait for one another.
     maxWorkers: 2,
-    globalSetup: ['test/support/postgres-setup.ts'],
     projects: [
       project('unit', 30),
-      { ...project('integration', 120), extends: true },
+      withPostgres(project('integration', 120)),
       project('infra', 60),
-      { ...project('e2e', 300), extends: true },
+      withPostgres(project('e2e', 300)),
     ],
   },
 });
