@@ -1,0 +1,209 @@
+import { BacklogStuck, type Source, STAGE_DEFINITIONS } from '@unified-kits/domain';
+import type pg from 'pg';
+import type { Binding } from '../catalog/bind-mapping.ts';
+import type { Database, Session } from '../connection/database.ts';
+import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
+import { readStage } from '../stage/read-stage.ts';
+import { enterDrain } from './drain-lock.ts';
+import { type Direction, deleteFromKits, lockAuthoritative, syncKeys } from './sync-keys.ts';
+import { type KeysBySource, type Selection, takeKeys } from './take-keys.ts';
+
+/** Measured best of 500 to 10,000; larger batches only hold their locks longer. */
+const BATCH = 2_000;
+/** Taken keys leave dead rows that each further take must step over. */
+const BATCHES_PER_VACUUM = 25;
+
+export interface DrainProgress {
+  /** Keys brought into step. */
+  readonly synced: number;
+  /** Keys that could not be, and wait in the backlog with their error. */
+  readonly stuck: number;
+  /** Whether nothing but stuck keys is left. */
+  readonly done: boolean;
+}
+
+const sizeOf = (keys: KeysBySource): number =>
+  [...keys.values()].reduce((sum, list) => sum + list.length, 0);
+
+const directionNow = async (
+  session: Session,
+): Promise<{ direction: Direction; mirrored: boolean } | undefined> => {
+  const { stage } = await readStage(session);
+  const { drains, legacyTables, kits } = STAGE_DEFINITIONS[stage];
+  return drains === 'nothing'
+    ? undefined
+    : { direction: drains, mirrored: legacyTables === 'mirror' || kits === 'mirror' };
+};
+
+/**
+ * Synchronises taken keys inside the caller's transaction, which must run as the engine's role and
+ * hold the drain lock. The read comes in a later statement than the taking, so with a fresh snapshot.
+ */
+export const syncTaken = async (
+  session: Session,
+  binding: Binding,
+  direction: Direction,
+  keys: KeysBySource,
+  lockRows: boolean,
+): Promise<void> => {
+  for (const [source, list] of keys) {
+    const bound = binding.sources[source];
+    if (lockRows) await lockAuthoritative(session, binding, bound, direction, list);
+    await syncKeys(session, bound, direction, list);
+  }
+};
+
+const faultOf = (error: pg.DatabaseError): string =>
+  [error.code, error.constraint].filter(Boolean).join(' ');
+
+/** Runs work under a savepoint; a fault of the data undoes it and is returned. */
+const attempt = async (
+  session: Session,
+  work: () => Promise<void>,
+): Promise<string | undefined> => {
+  await session.query('savepoint attempt');
+  try {
+    await work();
+    await session.query('release savepoint attempt');
+    return undefined;
+  } catch (error) {
+    if (!isRowFault(error)) throw error;
+    await session.query('rollback to savepoint attempt; release savepoint attempt');
+    return faultOf(error);
+  }
+};
+
+/** Key by key, so that one bad row keeps nothing else back; what fails is noted again with its error. */
+const isolate = async (
+  session: Session,
+  binding: Binding,
+  direction: Direction,
+  keys: KeysBySource,
+  lockRows: boolean,
+): Promise<number> => {
+  if (direction === 'legacy-to-kits') {
+    const together = await attempt(session, async () => {
+      for (const [source, list] of keys)
+        await deleteFromKits(session, binding, binding.sources[source], list);
+      await syncTaken(session, binding, direction, keys, lockRows);
+    });
+    if (together === undefined) return 0;
+  }
+  let stuck = 0;
+  for (const [source, list] of keys)
+    for (const key of list) {
+      const fault = await attempt(session, () =>
+        syncTaken(
+          session,
+          binding,
+          direction,
+          new Map<Source, string[]>([[source, [key]]]),
+          lockRows,
+        ),
+      );
+      if (fault === undefined) continue;
+      stuck += 1;
+      await session.query(
+        `insert into migration.pending_sync (source, legacy_id, cause, error) values ($1, $2, 'stuck', $3)`,
+        [source, key, fault],
+      );
+    }
+  return stuck;
+};
+
+/** One transaction's worth of the backlog. */
+const drainOnce = (
+  db: Database,
+  binding: Binding,
+  selection: Selection,
+  mode: 'together' | 'isolated',
+) =>
+  db.transaction(
+    { asEngine: true, lockTimeoutMs: 5_000, statementTimeoutMs: 60_000, synchronousCommit: false },
+    async (session) => {
+      await enterDrain(session);
+      const now = await directionNow(session);
+      if (now === undefined) return { taken: 0, stuck: 0 };
+      const keys = await takeKeys(session, selection, BATCH);
+      const taken = sizeOf(keys);
+      if (taken === 0) return { taken, stuck: 0 };
+      if (mode === 'together') await syncTaken(session, binding, now.direction, keys, now.mirrored);
+      return {
+        taken,
+        stuck:
+          mode === 'isolated'
+            ? await isolate(session, binding, now.direction, keys, now.mirrored)
+            : 0,
+      };
+    },
+  );
+
+/** A deadlock or a lost lock means that a client was there first, as it should be: again. */
+const isYield = (error: unknown) =>
+  hasSqlState(
+    error,
+    SQLSTATE.deadlockDetected,
+    SQLSTATE.lockNotAvailable,
+    SQLSTATE.serializationFailure,
+  );
+
+const step = async (db: Database, binding: Binding, selection: Selection) => {
+  for (let tries = 0; ; tries += 1)
+    try {
+      return await drainOnce(
+        db,
+        binding,
+        selection,
+        selection === 'stuck' || tries > 0 ? 'isolated' : 'together',
+      );
+    } catch (error) {
+      if (!isRowFault(error) && !(isYield(error) && tries < 5)) throw error;
+    }
+};
+
+/**
+ * Drains the backlog in the direction of the stage that holds, until it is empty, only stuck keys are
+ * left, or `deadline` (milliseconds of `Date.now()`) is near. Whatever wrote a key (capture, a failed
+ * mirror, a parity mismatch), it ends here.
+ */
+export const drain = async (
+  db: Database,
+  binding: Binding,
+  deadline: number,
+  onProgress: (synced: number) => void = () => {},
+): Promise<DrainProgress> => {
+  let synced = 0;
+  for (let batches = 1; ; batches += 1) {
+    if (Date.now() >= deadline) return { synced, stuck: 0, done: false };
+    const { taken, stuck } = await step(db, binding, 'fresh');
+    synced += taken - stuck;
+    onProgress(synced);
+    if (taken === 0) break;
+    if (batches % BATCHES_PER_VACUUM === 0)
+      await db.session((session) => session.query('vacuum migration.pending_sync'));
+  }
+  // A stuck key may have been freed by another one's turn: again for as long as that helps.
+  for (let before = Number.POSITIVE_INFINITY; ; ) {
+    const { taken, stuck } = await step(db, binding, 'stuck');
+    synced += taken - stuck;
+    if (stuck === 0 || stuck >= before) return { synced, stuck, done: true };
+    before = stuck;
+  }
+};
+
+/** @throws {BacklogStuck} naming up to 20 keys and what stopped each. */
+export const assertNotStuck = async (db: Database): Promise<void> => {
+  const rows = await db.query<{
+    source: string;
+    legacy_id: string;
+    error: string | null;
+    total: number;
+  }>(
+    `select source, legacy_id, error, count(*) over ()::int as total from migration.pending_sync where error is not null limit 20`,
+  );
+  const [first] = rows;
+  if (first === undefined) return;
+  throw new BacklogStuck(
+    `${first.total} keys cannot be synchronised: ${rows.map(({ source, legacy_id, error }) => `${source} ${legacy_id} (${error})`).join(', ')}. Correct these rows in the authoritative store, then drain again.`,
+  );
+};

@@ -1,0 +1,37 @@
+import type { Session } from '../connection/database.ts';
+
+export interface Backlog {
+  /** Noted keys, repeated ones counted. */
+  readonly noted: number;
+  /** Of these, keys that came with an error. */
+  readonly failed: number;
+  /** Seconds since the oldest was noted. */
+  readonly oldestSeconds: number;
+}
+
+/** How much waits to be re-synchronised. */
+export const readBacklog = async (session: Session): Promise<Backlog> =>
+  (
+    await session.query(
+      `select count(*)::int as noted, count(error)::int as failed,
+              coalesce(extract(epoch from clock_timestamp() - min(noted_at)), 0)::float8 as "oldestSeconds"
+         from migration.pending_sync`,
+    )
+  ).rows[0];
+
+/**
+ * Keeps one of each repeated key. A capture that is left on after a failed batch notes for as long as
+ * nobody resumes; its backlog then grows with the keys that change, not with the changes.
+ *
+ * @returns how many repetitions were removed.
+ */
+export const compactBacklog = async (session: Session): Promise<number> => {
+  const { rowCount } = await session.query(
+    `delete from migration.pending_sync
+      where ctid in (select ctid from (
+              select ctid, row_number() over (partition by source, legacy_id order by error nulls last, noted_at) as nth
+                from migration.pending_sync) numbered
+             where nth > 1)`,
+  );
+  return rowCount ?? 0;
+};

@@ -1,0 +1,320 @@
+import {
+  digest,
+  type Mapping,
+  MappingMismatch,
+  type OwnerIdType,
+  SHARED_COLUMNS,
+  SHARED_FIELDS,
+  type SharedField,
+  SOURCES,
+  type Source,
+  type SourceMapping,
+} from '@unified-kits/domain';
+import type { Session } from '../connection/database.ts';
+import { qualifiedName } from '../sql/identifier.ts';
+import { type CatalogColumn, type CatalogTable, readTable } from './read-table.ts';
+
+/** A shared column and the legacy column that feeds it. */
+export interface BoundRule {
+  readonly field: SharedField;
+  readonly column: CatalogColumn;
+  readonly values: Readonly<Record<string, string>> | undefined;
+}
+
+/** One source of the mapping, with what the live schema says of it. */
+export interface BoundSource {
+  readonly source: Source;
+  readonly mapping: SourceMapping;
+  readonly catalog: CatalogTable;
+  /** The legacy table, qualified and quoted. */
+  readonly relation: string;
+  readonly id: CatalogColumn;
+  /** The type in which ids are compared and sorted. */
+  readonly idType: string;
+  readonly ownerColumn: CatalogColumn;
+  readonly rules: readonly BoundRule[];
+  /** Columns that no rule names; generated ones are left out, for they come back by themselves. */
+  readonly attributes: readonly CatalogColumn[];
+}
+
+/** A mapping bound to a live schema: what every statement is generated from. */
+export interface Binding {
+  readonly mapping: Mapping;
+  readonly sources: Readonly<Record<Source, BoundSource>>;
+  /** `kits`, qualified and quoted. */
+  readonly kits: string;
+  readonly mappingDigest: string;
+  /** Changes with any column of the legacy tables: the generated functions are bound to it. */
+  readonly columnsDigest: string;
+  /** Changes with their triggers and row security too: a signed report is bound to it. */
+  readonly schemaDigest: string;
+}
+
+const ID_TYPES = ['smallint', 'integer', 'bigint', 'uuid', 'text', 'character varying'];
+const INTEGER_WIDTH: Readonly<Record<string, number>> = { smallint: 2, integer: 4, bigint: 8 };
+
+/** Legacy types that a unified column can hold and give back unchanged. */
+const LOSSLESS: Readonly<Record<string, (column: CatalogColumn) => boolean>> = {
+  text: ({ baseType, typeKind }) =>
+    typeKind === 'e' ||
+    [
+      'text',
+      'character varying',
+      'character',
+      'name',
+      'citext',
+      'uuid',
+      'smallint',
+      'integer',
+      'bigint',
+      'numeric',
+      'boolean',
+    ].includes(baseType.split('.').at(-1) ?? ''),
+  jsonb: ({ baseType }) => baseType === 'jsonb',
+  timestamptz: ({ baseType }) =>
+    ['timestamp with time zone', 'timestamp without time zone', 'date'].includes(baseType),
+};
+
+const ownerTypeFits = (column: CatalogColumn, wanted: OwnerIdType): boolean => {
+  const [from, to] = [INTEGER_WIDTH[column.baseType], INTEGER_WIDTH[wanted]];
+  if (from !== undefined && to !== undefined) return from <= to;
+  if (wanted === 'text')
+    return column.baseType === 'text' || column.baseType === 'character varying';
+  return column.baseType === wanted;
+};
+
+class Mismatches {
+  readonly found: string[] = [];
+  add(table: string, column: string | undefined, why: string) {
+    this.found.push(`${table}${column === undefined ? '' : `, column "${column}"`}: ${why}`);
+  }
+}
+
+const columnOf = (
+  table: CatalogTable,
+  name: string,
+  role: string,
+  mismatches: Mismatches,
+): CatalogColumn | undefined => {
+  const column = table.columns.find((candidate) => candidate.name === name);
+  if (column === undefined)
+    mismatches.add(
+      qualifiedName(table.schema, table.table),
+      name,
+      `there is no such column (the mapping uses it as ${role})`,
+    );
+  return column;
+};
+
+const checkOwner = (
+  column: CatalogColumn | undefined,
+  table: CatalogTable,
+  wanted: OwnerIdType,
+  option: string,
+  mismatches: Mismatches,
+) => {
+  if (column !== undefined && !ownerTypeFits(column, wanted))
+    mismatches.add(
+      qualifiedName(table.schema, table.table),
+      column.name,
+      `has type ${column.type}, but target.${option} is ${wanted}; set target.${option} to the type of the organisation's own ids`,
+    );
+};
+
+const bindRule = (
+  field: SharedField,
+  rule: { column: string; values?: Readonly<Record<string, string>> | undefined },
+  table: CatalogTable,
+  mismatches: Mismatches,
+): BoundRule | undefined => {
+  const name = qualifiedName(table.schema, table.table);
+  const column = columnOf(table, rule.column, field, mismatches);
+  if (column === undefined) return undefined;
+  const { type } = SHARED_COLUMNS[field];
+  if (LOSSLESS[type]?.(column) !== true)
+    mismatches.add(
+      name,
+      column.name,
+      `has type ${column.type}, which kits.${SHARED_COLUMNS[field].column} (${type}) cannot give back unchanged; leave it out of the mapping and it is kept in legacy_attributes`,
+    );
+  if (rule.values !== undefined) {
+    if (type !== 'text')
+      mismatches.add(
+        name,
+        column.name,
+        `has a value map, but kits.${SHARED_COLUMNS[field].column} is not text`,
+      );
+    for (const label of column.enumLabels ?? [])
+      if (!Object.hasOwn(rule.values, label))
+        mismatches.add(
+          name,
+          column.name,
+          `enum ${column.type} has the value '${label}', which the value map does not name`,
+        );
+    if (column.enumLabels !== null)
+      for (const value of Object.keys(rule.values))
+        if (!column.enumLabels.includes(value))
+          mismatches.add(
+            name,
+            column.name,
+            `the value map names '${value}', which is not a value of enum ${column.type}`,
+          );
+  }
+  return { field, column, values: rule.values };
+};
+
+const bindSource = (
+  mapping: Mapping,
+  source: Source,
+  table: CatalogTable,
+  mismatches: Mismatches,
+): BoundSource | undefined => {
+  const rules = mapping.sources[source];
+  const relation = qualifiedName(table.schema, table.table);
+  if (table.kind !== 'r' && table.kind !== 'p') {
+    mismatches.add(relation, undefined, 'is not a table');
+    return undefined;
+  }
+  const id = columnOf(table, rules.id.column, 'id', mismatches);
+  if (id !== undefined && (!ID_TYPES.includes(id.baseType) || id.isDomain))
+    mismatches.add(
+      relation,
+      id.name,
+      `has type ${id.type}; an id column is ${ID_TYPES.join(', ')}`,
+    );
+  if (id !== undefined && !id.deterministicCollation)
+    mismatches.add(
+      relation,
+      id.name,
+      'has a nondeterministic collation; two texts of one id could differ',
+    );
+  const ownerName = rules.owner.type === 'client' ? rules.owner.userId : rules.owner.practitionerId;
+  const ownerColumn = columnOf(table, ownerName, 'owner', mismatches);
+  if (rules.owner.type === 'client')
+    checkOwner(ownerColumn, table, mapping.target.userIdType, 'userIdType', mismatches);
+  else
+    checkOwner(
+      ownerColumn,
+      table,
+      mapping.target.practitionerIdType,
+      'practitionerIdType',
+      mismatches,
+    );
+  const bound = SHARED_FIELDS.flatMap((field) => {
+    const rule = rules.columns[field];
+    return rule === undefined ? [] : (bindRule(field, rule, table, mismatches) ?? []);
+  });
+  if (id === undefined || ownerColumn === undefined) return undefined;
+  const named = new Set([id.name, ownerColumn.name, ...bound.map((rule) => rule.column.name)]);
+  return {
+    source,
+    mapping: rules,
+    catalog: table,
+    relation,
+    id,
+    idType: id.baseType === 'character varying' ? 'text' : id.baseType,
+    ownerColumn,
+    rules: bound,
+    attributes: table.columns.filter((column) => !named.has(column.name) && !column.generated),
+  };
+};
+
+const tableOf = async (
+  session: Session,
+  schema: string,
+  table: string,
+  role: string,
+  mismatches: Mismatches,
+) => {
+  const found = await readTable(session, schema, table);
+  if (found === undefined)
+    mismatches.add(
+      qualifiedName(schema, table),
+      undefined,
+      `there is no such table (the mapping uses it as ${role})`,
+    );
+  return found;
+};
+
+/** What the generated SQL depends on. */
+const columnsOf = ({ schema, table, kind, columns }: CatalogTable) => ({
+  schema,
+  table,
+  kind,
+  columns,
+});
+
+/** What a signed report binds to besides: not sizes, counts, or triggers of our own. */
+const shapeOf = (table: CatalogTable) => ({
+  ...columnsOf(table),
+  rowSecurity: table.rowSecurity,
+  triggers: table.triggers
+    .filter((trigger) => !trigger.ours)
+    .map(({ name, definition }) => ({ name, definition })),
+});
+
+/**
+ * Binds a mapping to the live schema.
+ *
+ * @throws {MappingMismatch} listing every mismatch at once: table, column, type and why.
+ */
+export const bindMapping = async (session: Session, mapping: Mapping): Promise<Binding> => {
+  const mismatches = new Mismatches();
+  const bound = {} as Record<Source, BoundSource>;
+  const tables: CatalogTable[] = [];
+  for (const source of SOURCES) {
+    const { schema, table } = mapping.sources[source];
+    const catalog = await tableOf(session, schema, table, `source ${source}`, mismatches);
+    if (catalog === undefined) continue;
+    tables.push(catalog);
+    const one = bindSource(mapping, source, catalog, mismatches);
+    if (one !== undefined) bound[source] = one;
+  }
+  const users = await tableOf(
+    session,
+    mapping.users.schema,
+    mapping.users.table,
+    'users',
+    mismatches,
+  );
+  if (users !== undefined)
+    checkOwner(
+      columnOf(users, mapping.users.id, 'the id of a user', mismatches),
+      users,
+      mapping.target.userIdType,
+      'userIdType',
+      mismatches,
+    );
+  const { practitioners } = mapping.sources.practitioner_kits.owner;
+  const lookup = await tableOf(
+    session,
+    practitioners.schema,
+    practitioners.table,
+    'practitioners',
+    mismatches,
+  );
+  if (lookup !== undefined) {
+    const id = columnOf(lookup, practitioners.id, 'the id of a practitioner', mismatches);
+    checkOwner(id, lookup, mapping.target.practitionerIdType, 'practitionerIdType', mismatches);
+    const userId = columnOf(lookup, practitioners.userId, "a practitioner's user", mismatches);
+    checkOwner(userId, lookup, mapping.target.userIdType, 'userIdType', mismatches);
+    if (id !== undefined && !id.uniqueKey)
+      mismatches.add(
+        qualifiedName(lookup.schema, lookup.table),
+        id.name,
+        'has no unique index, so a practitioner kit could have several users',
+      );
+  }
+  if (mismatches.found.length > 0)
+    throw new MappingMismatch(
+      `mapping "${mapping.name}" does not match the database in ${mismatches.found.length} place${mismatches.found.length === 1 ? '' : 's'}:\n${mismatches.found.map((line) => `- ${line}`).join('\n')}`,
+    );
+  return {
+    mapping,
+    sources: bound,
+    kits: qualifiedName(mapping.target.schema, 'kits'),
+    mappingDigest: digest(mapping),
+    columnsDigest: digest(tables.map(columnsOf)),
+    schemaDigest: digest(tables.map(shapeOf)),
+  };
+};

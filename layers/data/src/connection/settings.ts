@@ -1,0 +1,20 @@
+/**
+ * Text forms of values must not depend on who asks: keys, attributes and hashes are made under these
+ * settings by the engine's sessions and by its functions. `row_security = off` turns rows that a
+ * policy would silently hide into an error.
+ */
+export const CANONICAL_SETTINGS: Readonly<Record<string, string>> = {
+  search_path: 'pg_catalog, pg_temp',
+  timezone: 'UTC',
+  datestyle: 'ISO, YMD',
+  intervalstyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  lc_monetary: 'C',
+  row_security: 'off',
+};
+
+/** The same as `SET` clauses of a function. */
+export const CANONICAL_FUNCTION_SETTINGS = Object.entries(CANONICAL_SETTINGS)
+  .map(([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`)
+  .join(' ');

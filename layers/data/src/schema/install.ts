@@ -1,0 +1,257 @@
+import { type Mapping, SchemaVersionMismatch, SOURCES } from '@unified-kits/domain';
+import { recordEvent } from '../batch/record-event.ts';
+import { type Binding, type BoundSource, bindMapping } from '../catalog/bind-mapping.ts';
+import {
+  APPLICATION_ROLE,
+  type Database,
+  ENGINE_ROLE,
+  READONLY_ROLE,
+  type Session,
+} from '../connection/database.ts';
+import { KITS_ID_FUNCTION } from '../projection/kits-id.ts';
+import { project } from '../projection/projection.ts';
+import { qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
+import { kitsGrants, kitsTable } from './kits-table.ts';
+import { syncToKits, syncToLegacy } from './sync-functions.ts';
+import { TRACKING_GRANTS, TRACKING_TABLES, TRACKING_VERSION } from './tracking-tables.ts';
+import { FENCE_FUNCTIONS, type IdentitySequences, triggerFunctions } from './trigger-functions.ts';
+
+/** Two installers at once would trip over each other's catalog rows. */
+const INSTALL_LOCK = `select pg_advisory_xact_lock(hashtextextended('unified-kits install', 0))`;
+
+/** What the installed functions were generated from. */
+const installedDigest = (binding: Binding): string =>
+  `${binding.mappingDigest} ${binding.columnsDigest}`;
+
+/** Raised when `kits`, a function or a trigger changes in a way that an installed schema must be told of. */
+export const KITS_VERSION = 1;
+
+const createRole = (role: string) => `
+do $do$ begin
+  if not exists (select from pg_roles where rolname = '${role}') then
+    create role ${role} nologin;
+  end if;
+exception when duplicate_object or unique_violation then null; -- another database's installer was quicker
+end $do$;`;
+
+/** The engine acts as its role by SET ROLE, so the operator's login must be a member of it. */
+const JOIN_ENGINE_ROLE = `
+do $do$ begin
+  if not pg_has_role(current_user, '${ENGINE_ROLE}', 'SET') then
+    execute format('grant ${ENGINE_ROLE} to %I', current_user);
+  end if;
+exception when others then
+  -- Before Postgres 16 there is no SET privilege to ask for; membership is what counts.
+  if sqlstate <> '22023' then raise; end if;
+  if not pg_has_role(current_user, '${ENGINE_ROLE}', 'MEMBER') then
+    execute format('grant ${ENGINE_ROLE} to %I', current_user);
+  end if;
+end $do$;`;
+
+/**
+ * Makes the schema `migration` and the roles, if they are not there. Touches nothing of the
+ * organisation's. Idempotent.
+ *
+ * @throws {SchemaVersionMismatch} when a newer version of this software has been here.
+ */
+export const installTracking = (db: Database): Promise<void> =>
+  db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
+    await session.query(INSTALL_LOCK);
+    for (const role of [ENGINE_ROLE, APPLICATION_ROLE, READONLY_ROLE])
+      await session.query(createRole(role));
+    await session.query(JOIN_ENGINE_ROLE);
+    await session.query(`create schema if not exists migration authorization ${ENGINE_ROLE}`);
+    await session.query(`set local role ${ENGINE_ROLE}`);
+    await session.query(TRACKING_TABLES);
+    await session.query(TRACKING_GRANTS);
+    const { rows } = await session.query(
+      `insert into migration.installed as i (component, version, digest) values ('tracking', $1, '')
+       on conflict (component) do update set version = greatest(i.version, excluded.version) returning version`,
+      [TRACKING_VERSION],
+    );
+    if (rows[0].version > TRACKING_VERSION)
+      throw new SchemaVersionMismatch(
+        `schema migration is at version ${rows[0].version}, this software knows version ${TRACKING_VERSION}: use the newer release`,
+      );
+  });
+
+const grantLegacy = (binding: Binding): string => {
+  const { mapping } = binding;
+  const { practitioners } = mapping.sources.practitioner_kits.owner;
+  const schemas = new Set([
+    ...SOURCES.map((source) => mapping.sources[source].schema),
+    mapping.users.schema,
+    practitioners.schema,
+  ]);
+  return [
+    ...[...schemas].map(
+      (schema) => `grant usage on schema ${quoteIdentifier(schema)} to ${ENGINE_ROLE}`,
+    ),
+    `grant usage, create on schema ${quoteIdentifier(mapping.target.schema)} to ${ENGINE_ROLE}`,
+    ...SOURCES.map(
+      (source) =>
+        `grant select, insert, update, delete on ${binding.sources[source].relation} to ${ENGINE_ROLE}`,
+    ),
+    `grant select on ${qualifiedName(practitioners.schema, practitioners.table)} to ${ENGINE_ROLE}`,
+    `grant select on ${qualifiedName(mapping.users.schema, mapping.users.table)} to ${ENGINE_ROLE}`,
+  ].join(';\n');
+};
+
+/** Sequences that a source's new ids come from, which the engine's role must be allowed to use. */
+const idSequences = async (
+  session: Session,
+  source: BoundSource,
+): Promise<{ identity: string | undefined; used: string[] }> => {
+  const { rows } = await session.query(
+    `select pg_get_serial_sequence($1, $2) as identity,
+            array(select d.refobjid::regclass::text
+                    from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+                    join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.relkind = 'S'
+                    join pg_attribute t on t.attrelid = a.adrelid and t.attnum = a.adnum
+                   where a.adrelid = $3::oid and t.attname = $2) as used`,
+    [source.relation, source.id.name, source.catalog.oid],
+  );
+  const generator = source.mapping.id.generator;
+  const identity = rows[0].identity ?? undefined;
+  return {
+    identity,
+    used: [
+      ...new Set<string>([
+        ...(identity === undefined ? [] : [identity]),
+        ...rows[0].used,
+        ...(generator?.kind === 'sequence'
+          ? [qualifiedName(generator.schema, generator.name)]
+          : []),
+      ]),
+    ],
+  };
+};
+
+const bypassRowSecurity = async (session: Session, binding: Binding) => {
+  if (!SOURCES.some((source) => binding.sources[source].catalog.rowSecurity)) return;
+  await session.query('savepoint bypass');
+  try {
+    await session.query(`alter role ${ENGINE_ROLE} bypassrls`);
+  } catch {
+    // Not ours to give: the analysis has told the operator to, and row_security = off refuses to copy half a table.
+    await session.query('rollback to savepoint bypass');
+  }
+};
+
+/**
+ * Phase 1: makes `kits`, its map, and every function, or brings functions up to date after a change of
+ * mapping. Switches no read and no write. Idempotent.
+ *
+ * @returns what was done: nothing, functions only, or everything.
+ * @throws {MappingMismatch} when the mapping does not fit the live schema.
+ * @throws {SchemaVersionMismatch} when `kits` was made by something else, or the mapping changed while a batch is active.
+ */
+export const installKits = async (
+  db: Database,
+  mapping: Mapping,
+  actor: string,
+): Promise<'unchanged' | 'updated' | 'created'> => {
+  await installTracking(db);
+  return db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
+    await session.query(INSTALL_LOCK);
+    const binding = await bindMapping(session, mapping);
+    const digest = installedDigest(binding);
+    const { rows } = await session.query(
+      `select (select version from migration.installed where component = 'kits') as version,
+              (select digest from migration.installed where component = 'kits') as digest,
+              to_regclass($1)::text as kits, (select id::text from migration.batch where ended_at is null) as batch`,
+      [binding.kits],
+    );
+    const before = rows[0] as {
+      version: number | null;
+      digest: string | null;
+      kits: string | null;
+      batch: string | null;
+    };
+    if (before.version !== null && before.version > KITS_VERSION)
+      throw new SchemaVersionMismatch(
+        `${binding.kits} is at version ${before.version}, this software knows ${KITS_VERSION}: use the newer release`,
+      );
+    if (before.version === null && before.kits !== null)
+      throw new SchemaVersionMismatch(
+        `${binding.kits} exists and was not made by this software: rename it, or choose another target.schema in the mapping`,
+      );
+    if (before.version === KITS_VERSION && before.digest === digest) return 'unchanged';
+    if (before.batch !== null && before.digest !== digest)
+      throw new SchemaVersionMismatch(
+        `the mapping or the legacy schema has changed while batch ${before.batch} is active: roll it back or restore what it started with`,
+      );
+
+    const projections = SOURCES.map((source) => project(binding, binding.sources[source]));
+    const sequences: Partial<Record<(typeof SOURCES)[number], string>> = {};
+    await session.query(grantLegacy(binding));
+    await bypassRowSecurity(session, binding);
+    for (const source of SOURCES) {
+      const { identity, used } = await idSequences(session, binding.sources[source]);
+      if (identity !== undefined) sequences[source] = identity;
+      for (const sequence of used)
+        await session.query(`grant usage on sequence ${sequence} to ${ENGINE_ROLE}`);
+    }
+    await session.query(`set local role ${ENGINE_ROLE}`);
+    if (before.version === null) {
+      await session.query(kitsTable(binding));
+      await session.query(kitsGrants(binding));
+      await session.query(
+        `insert into migration.created_object (kind, identity) values ('table', $1), ('view', $2) on conflict do nothing`,
+        [binding.kits, qualifiedName(mapping.target.schema, 'kit_id_map')],
+      );
+    }
+    await session.query(generatedFunctions(binding, projections, sequences));
+    await session.query(
+      `insert into migration.installed (component, version, digest) values ('kits', $1, $2)
+       on conflict (component) do update set version = excluded.version, digest = excluded.digest, installed_at = now()`,
+      [KITS_VERSION, digest],
+    );
+    const outcome = before.version === null ? 'created' : 'updated';
+    await recordEvent(session, {
+      phase: 'phase1-schema',
+      action: `schema-${outcome}`,
+      actor,
+      detail: { version: KITS_VERSION, mapping: mapping.name },
+    });
+    return outcome;
+  });
+};
+
+const generatedFunctions = (
+  binding: Binding,
+  projections: ReturnType<typeof project>[],
+  sequences: IdentitySequences,
+): string =>
+  [
+    FENCE_FUNCTIONS,
+    KITS_ID_FUNCTION,
+    ...projections.flatMap((projection) => [syncToKits(projection), syncToLegacy(projection)]),
+    triggerFunctions(binding, projections, sequences),
+  ].join('\n');
+
+/**
+ * Binds the mapping and checks that the installed functions were generated from it.
+ *
+ * @throws {SchemaVersionMismatch} when phase 1 has not run, or ran with another mapping or schema.
+ */
+export const bindInstalled = async (session: Session, mapping: Mapping): Promise<Binding> => {
+  const binding = await bindMapping(session, mapping);
+  const { rows } = await session.query(
+    `select to_regclass('migration.installed') is not null as present`,
+  );
+  const installed = rows[0].present
+    ? (
+        await session.query(
+          `select version, digest from migration.installed where component = ${quoteLiteral('kits')}`,
+        )
+      ).rows[0]
+    : undefined;
+  if (installed === undefined)
+    throw new SchemaVersionMismatch('phase 1 has not made kits yet: run the schema phase first');
+  if (installed.version !== KITS_VERSION || installed.digest !== installedDigest(binding))
+    throw new SchemaVersionMismatch(
+      'the mapping or the legacy schema is not the one that phase 1 installed: run the schema phase again',
+    );
+  return binding;
+};

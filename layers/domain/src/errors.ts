@@ -1,0 +1,69 @@
+/**
+ * Errors that operators, Step Functions and callers tell apart. A class's name is what a `Retry` or
+ * `Catch` matches, so it is set once here and never derived from a bundler's idea of a name.
+ */
+export class UnifiedKitsError extends Error {
+  constructor(name: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = name;
+  }
+}
+
+const named = (name: string) =>
+  class extends UnifiedKitsError {
+    constructor(message: string, options?: ErrorOptions) {
+      super(name, message, options);
+    }
+  };
+
+/** An event, argument or setting that cannot be understood. */
+export class InvalidInput extends named('InvalidInput') {}
+/** The mapping file itself is faulty. */
+export class MappingInvalid extends named('MappingInvalid') {}
+/** The mapping does not match the live schema; the message lists every mismatch. */
+export class MappingMismatch extends named('MappingMismatch') {}
+/** The analysis found blockers. */
+export class NoGo extends named('NoGo') {}
+/** The report was not approved, or what it describes has changed. */
+export class ReportNotApproved extends named('ReportNotApproved') {}
+/** The database's migration schema is missing, or at another version than the code. */
+export class SchemaVersionMismatch extends named('SchemaVersionMismatch') {}
+/** A schema rollback while a batch still holds rows. */
+export class SchemaInUse extends named('SchemaInUse') {}
+/** Another batch is active. */
+export class BatchActive extends named('BatchActive') {}
+/** No batch, or not the one named. */
+export class BatchNotFound extends named('BatchNotFound') {}
+/** A stage change between stages that are not neighbours. */
+export class IllegalTransition extends named('IllegalTransition') {}
+/** A flip whose preconditions do not hold; nothing was changed. */
+export class FlipRefused extends named('FlipRefused') {}
+/** A flip that could not get its locks; names the sessions that held them. */
+export class FlipBlocked extends named('FlipBlocked') {}
+/** The same kit number in both stores' rows; names both keys. */
+export class DuplicateKitNumber extends named('DuplicateKitNumber') {}
+/** A legacy row that `kits` cannot take; names its key and the constraint. */
+export class RowRefused extends named('RowRefused') {}
+/** The copy lost a lock to a client, as it should; try again. */
+export class CopyYielded extends named('CopyYielded') {}
+/** Keys that a drain could not re-synchronise. */
+export class BacklogStuck extends named('BacklogStuck') {}
+/** The two stores differ. */
+export class ParityMismatch extends named('ParityMismatch') {}
+/** The rehearsal's canary batch did not come back as it went in. */
+export class RehearsalFailed extends named('RehearsalFailed') {}
+/** Flags that contradict one another. */
+export class IllegalWish extends named('IllegalWish') {}
+/** The guard is not in the state that the action needs. */
+export class GuardRequired extends named('GuardRequired') {}
+/** The monitoring window saw something that must be looked at before closing. */
+export class MonitorBreach extends named('MonitorBreach') {}
+/** A rollback that would lose or orphan something; nothing was changed. */
+export class RollbackRefused extends named('RollbackRefused') {}
+/** The database is unwell (lag, long transactions, WAL rate); the work waits. */
+export class DatabaseUnwell extends named('DatabaseUnwell') {}
+
+/** SQLSTATE of a write that the fence refused: this store is not authoritative now. */
+export const FENCE_SQLSTATE = 'KF001';
+/** SQLSTATE of a legacy value that the mapping does not name. */
+export const UNMAPPED_VALUE_SQLSTATE = 'KF002';

@@ -1,0 +1,161 @@
+import { z } from 'zod';
+
+/** The two legacy tables, by their role; an organisation's own table names are in the mapping. */
+export const SOURCES = ['kit', 'practitioner_kits'] as const;
+export type Source = (typeof SOURCES)[number];
+
+export type OwnerType = 'client' | 'practitioner';
+
+/**
+ * The columns of `kits` that a legacy column may feed: the name in TypeScript and JSON, the name in
+ * SQL and its type. Everything else that a legacy table has is kept in `kits.legacy_attributes`.
+ */
+export const SHARED_COLUMNS = {
+  kitNumber: { column: 'kit_number', type: 'text', required: true },
+  status: { column: 'status', type: 'text', required: true },
+  kitType: { column: 'kit_type', type: 'text', required: false },
+  orderId: { column: 'order_id', type: 'text', required: false },
+  metadata: { column: 'metadata', type: 'jsonb', required: false },
+  registeredAt: { column: 'registered_at', type: 'timestamptz', required: false },
+  collectedAt: { column: 'collected_at', type: 'timestamptz', required: false },
+  receivedAt: { column: 'received_at', type: 'timestamptz', required: false },
+  resultedAt: { column: 'resulted_at', type: 'timestamptz', required: false },
+  createdAt: { column: 'created_at', type: 'timestamptz', required: false },
+  updatedAt: { column: 'updated_at', type: 'timestamptz', required: false },
+} as const;
+export type SharedField = keyof typeof SHARED_COLUMNS;
+export const SHARED_FIELDS = Object.keys(SHARED_COLUMNS) as readonly SharedField[];
+
+/** PostgreSQL truncates longer identifiers silently, so two of them could become one. */
+const identifier = z
+  .string()
+  .min(1, 'an identifier must not be empty')
+  .refine((name) => Buffer.byteLength(name) <= 63, 'an identifier has at most 63 bytes')
+  .refine((name) => !name.includes('\0'), 'an identifier must not contain a null character');
+
+const tableName = z.strictObject({ schema: identifier.default('public'), table: identifier });
+export type TableName = z.output<typeof tableName>;
+
+const columnRule = z
+  .union([
+    identifier,
+    z.strictObject({
+      column: identifier,
+      /** legacy value → unified value; of several legacy values with one unified value the first is the one written back. */
+      values: z.record(z.string(), z.string().min(1)).optional(),
+    }),
+  ])
+  .transform((rule): ColumnRule => (typeof rule === 'string' ? { column: rule } : rule));
+export interface ColumnRule {
+  readonly column: string;
+  readonly values?: Readonly<Record<string, string>> | undefined;
+}
+
+const idGenerator = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('uuid') }),
+  z.strictObject({
+    kind: z.literal('sequence'),
+    schema: identifier.default('public'),
+    name: identifier,
+  }),
+]);
+export type IdGenerator = z.output<typeof idGenerator>;
+
+const columns = z.strictObject({
+  kitNumber: columnRule,
+  status: columnRule,
+  kitType: columnRule.optional(),
+  orderId: columnRule.optional(),
+  metadata: columnRule.optional(),
+  registeredAt: columnRule.optional(),
+  collectedAt: columnRule.optional(),
+  receivedAt: columnRule.optional(),
+  resultedAt: columnRule.optional(),
+  createdAt: columnRule.optional(),
+  updatedAt: columnRule.optional(),
+} satisfies Record<SharedField, z.ZodType>);
+
+const clientOwner = z.strictObject({ type: z.literal('client'), userId: identifier });
+const practitionerOwner = z.strictObject({
+  type: z.literal('practitioner'),
+  practitionerId: identifier,
+  /** Where the practitioner's user is found. */
+  practitioners: z.strictObject({
+    ...tableName.shape,
+    id: identifier.default('id'),
+    userId: identifier.default('user_id'),
+  }),
+});
+
+const sourceShape = {
+  ...tableName.shape,
+  id: z
+    .strictObject({ column: identifier.default('id'), generator: idGenerator.optional() })
+    .prefault({}),
+  columns,
+};
+const kitSource = z.strictObject({ ...sourceShape, owner: clientOwner });
+const practitionerKitsSource = z.strictObject({ ...sourceShape, owner: practitionerOwner });
+
+/** The types that an owner's id may have in `kits`, as in the organisation's own tables. */
+const ownerIdType = z.enum(['uuid', 'bigint', 'integer', 'text']);
+export type OwnerIdType = z.output<typeof ownerIdType>;
+
+const onlyOneRulePerColumn = (
+  source: z.output<typeof kitSource> | z.output<typeof practitionerKitsSource>,
+) => {
+  const owner = source.owner.type === 'client' ? source.owner.userId : source.owner.practitionerId;
+  const used = [
+    source.id.column,
+    owner,
+    ...SHARED_FIELDS.flatMap((field) => source.columns[field]?.column ?? []),
+  ];
+  return used.filter((column, index) => used.indexOf(column) !== index);
+};
+
+export const mappingSchema = z
+  .strictObject({
+    version: z.literal(1),
+    name: z.string().min(1).max(100),
+    /** The schema in which `kits` and `kit_id_map` are made, and the id types of its owners. */
+    target: z
+      .strictObject({
+        schema: identifier.default('public'),
+        userIdType: ownerIdType.default('uuid'),
+        practitionerIdType: ownerIdType.default('uuid'),
+      })
+      .prefault({}),
+    users: z.strictObject({ ...tableName.shape, id: identifier.default('id') }),
+    sources: z.strictObject({ kit: kitSource, practitioner_kits: practitionerKitsSource }),
+  })
+  .superRefine((mapping, context) => {
+    for (const source of SOURCES)
+      for (const column of onlyOneRulePerColumn(mapping.sources[source]))
+        context.addIssue({
+          code: 'custom',
+          path: ['sources', source],
+          message: `column "${column}" is named by two rules; one legacy column feeds one unified column`,
+        });
+    const [kit, practitionerKits] = [mapping.sources.kit, mapping.sources.practitioner_kits];
+    if (kit.schema === practitionerKits.schema && kit.table === practitionerKits.table)
+      context.addIssue({
+        code: 'custom',
+        path: ['sources'],
+        message: 'both sources name the same table',
+      });
+    for (const source of SOURCES) {
+      const { schema, table } = mapping.sources[source];
+      if (schema === mapping.target.schema && (table === 'kits' || table === 'kit_id_map'))
+        context.addIssue({
+          code: 'custom',
+          path: ['sources', source],
+          message: `"${schema}"."${table}" is the name of the table to be made; choose another target.schema`,
+        });
+    }
+  });
+
+/** What a mapping file contains, before defaults are filled in. */
+export type MappingInput = z.input<typeof mappingSchema>;
+/** A validated mapping. */
+export type Mapping = z.output<typeof mappingSchema>;
+export type SourceMapping = Mapping['sources'][Source];
