@@ -43,6 +43,7 @@ export function executionHistory(definition: AslMachine): History {
   const lastOf = new Map<Lineage, number>();
   const entered = new Map<string, Lineage[]>();
   const open = new Map<string, { open: boolean }>();
+  const caught = new Set<string>();
 
   const add = (type: string, details: object = {}, lineage: Lineage = '') => {
     const previousEventId = [lineage, ...threads.above(lineage)]
@@ -81,7 +82,9 @@ export function executionHistory(definition: AslMachine): History {
         if (type === 'Map') add('MapStateStarted', { mapStateStartedEventDetails: {} }, lineage);
         break;
       case 'StateExited':
-        if (type === 'Map' || type === 'Parallel') add(`${type}StateSucceeded`, {}, lineage);
+        if ((type === 'Map' || type === 'Parallel') && !caught.delete(`${lineage} ${name}`)) {
+          add(`${type}StateSucceeded`, {}, lineage);
+        }
         add(
           `${type}StateExited`,
           { stateExitedEventDetails: { name, ...data('output', event.state.output) } },
@@ -104,6 +107,7 @@ export function executionHistory(definition: AslMachine): History {
       }
       case 'StateCaught':
         // Step Functions has no event for it: the exit that follows carries the error.
+        if (type === 'Map' || type === 'Parallel') caught.add(`${lineage} ${name}`);
         break;
     }
   };
