@@ -200,7 +200,6 @@ export const copyChunk = async (
               claimed.ordinal,
               range.upper,
               copied.rowCount ?? 0,
-              rows,
               boundary === undefined || boundary === claimed.upper,
             ],
           );

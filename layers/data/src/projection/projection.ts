@@ -222,7 +222,11 @@ export const project = (binding: Binding, source: BoundSource): Projection => {
       kits: `${ownerBack}::text`,
     },
     { column: 'user_id', legacy: userId, kits: k('user_id') },
-    { column: 'owner_type', legacy: quoteLiteral(mapping.owner.type), kits: k('owner_type') },
+    {
+      column: 'owner_type',
+      legacy: `${quoteLiteral(mapping.owner.type)}::text`,
+      kits: k('owner_type'),
+    },
     ...writableRules.map((rule) => compareRule(rule, source)),
     ...source.attributes.map((column) => ({
       column: column.name,

@@ -12,7 +12,7 @@ export const toUnified = (
     .map(([from, to]) => `when ${legacy} = ${quoteLiteral(from)} then ${quoteLiteral(to)}`)
     .join(
       ' ',
-    )} else migration.unmapped_value(${quoteLiteral(source)}, ${quoteLiteral(column)}) end`;
+    )} else migration.unmapped_value(${quoteLiteral(source)}, ${quoteLiteral(column)}, ${legacy}) end`;
 
 /** unified text → legacy text; of several legacy values the first that the map names. */
 export const toLegacy = (
@@ -24,7 +24,7 @@ export const toLegacy = (
   for (const [from, to] of Object.entries(values)) if (!inverse.has(to)) inverse.set(to, from);
   return `case when ${unified} is null then null ${[...inverse]
     .map(([to, from]) => `when ${unified} = ${quoteLiteral(to)} then ${quoteLiteral(from)}`)
-    .join(' ')} else migration.unmapped_value('kits', ${quoteLiteral(column)}) end`;
+    .join(' ')} else migration.unmapped_value('kits', ${quoteLiteral(column)}, ${unified}) end`;
 };
 
 /**

@@ -3,8 +3,6 @@
  * stored before anything of the organisation's is touched. Each statement may run again.
  */
 export const TRACKING_TABLES = `
-create schema if not exists migration;
-
 create table if not exists migration.installed (
   component text primary key,
   version integer not null,

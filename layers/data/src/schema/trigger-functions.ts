@@ -38,7 +38,8 @@ begin
     hint = 'Use DELETE, or wait until the migration has ended.';
 end $function$;
 
-create or replace function migration.unmapped_value(source text, column_name text) returns text language plpgsql immutable set search_path = pg_catalog, pg_temp as $function$
+-- The value is an argument so that the planner cannot evaluate the call before a row asks for it; it is never shown.
+create or replace function migration.unmapped_value(source text, column_name text, unmapped text) returns text language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $function$
 begin
   raise exception using errcode = '${UNMAPPED_VALUE_SQLSTATE}',
     message = format('a value of column %I of %s is not named in the mapping', column_name, source);
