@@ -4,7 +4,7 @@ import { FunctionError, type Functions } from './functions.ts';
 import { data, executionHistory, type History, MAX_HISTORY_EVENTS } from './history.ts';
 import { scalePauses } from './scaled-definition.ts';
 
-export type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
+type ExecutionStatus = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
 
 /** How an execution ended. */
 type Ending = {

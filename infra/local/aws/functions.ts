@@ -32,7 +32,7 @@ export class FunctionError extends Error {
 }
 
 /** What passes from state to state is above 256 KiB. As on AWS no Retry and no Catch takes it. */
-export class DataLimitExceededError extends Error {
+class DataLimitExceededError extends Error {
   override readonly name = 'States.DataLimitExceeded';
   // The interpreter asks these two of every error.
   readonly isRetryable = false;

@@ -4,7 +4,7 @@ import { type Lineage, lineages } from './lineage.ts';
 import { epochSeconds } from './service-error.ts';
 
 /** An event of the interpreter. */
-export type InterpreterEvent =
+type InterpreterEvent =
   ReturnType<StateMachine['run']>['eventLogs'] extends AsyncGenerator<infer E> ? E : never;
 
 /** An event as GetExecutionHistory answers it. */
@@ -27,7 +27,7 @@ export type History = {
 };
 
 /** One invocation of a function by a Task state. */
-export type Call = {
+type Call = {
   add(type: string, details: object): void;
   /** False once the state timed out: what the function does then is nobody's business any more. */
   isOpen(): boolean;

@@ -24,7 +24,7 @@ const document = z.object({
   parameters: z.record(z.string(), z.array(version).min(1)),
 });
 
-export type Put = {
+type Put = {
   readonly name: string;
   readonly value: string;
   readonly overwrite: boolean;

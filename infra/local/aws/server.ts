@@ -5,7 +5,7 @@ import { ServiceError } from './service-error.ts';
 /** Who calls, as far as the request says so. */
 export type Caller = { readonly accessKeyId: string };
 
-export type Operation = (input: unknown, caller: Caller) => Promise<object> | object;
+type Operation = (input: unknown, caller: Caller) => Promise<object> | object;
 
 export type Service = {
   /** The first part of `X-Amz-Target`. */

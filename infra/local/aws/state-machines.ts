@@ -9,11 +9,11 @@ import { ServiceError } from './service-error.ts';
 import { unsupported } from './supported-asl.ts';
 
 /** The definition is not valid, or uses what the local interpreter does not run as AWS would. */
-export class UnsupportedDefinitionError extends Error {
+class UnsupportedDefinitionError extends Error {
   override readonly name = 'UnsupportedDefinitionError';
 }
 
-export type RegisteredMachine = {
+type RegisteredMachine = {
   readonly arn: string;
   readonly name: string;
   readonly definition: AslMachine;

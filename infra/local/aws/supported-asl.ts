@@ -1,6 +1,6 @@
 import { type AslState, nestedMachines, placedStates, readMachine } from './asl-walk.ts';
-import { unsupportedChoices } from './supported-choices.ts';
-import { unsupportedPath, unsupportedTemplate } from './supported-paths.ts';
+import { CHOICE_OPERATORS, unsupportedChoices } from './supported-choices.ts';
+import { INTRINSIC_FUNCTIONS, unsupportedPath, unsupportedTemplate } from './supported-paths.ts';
 
 /**
  * What of the Amazon States Language the local interpreter (aws-local-stepfunctions 3.0.0) runs as AWS
@@ -50,6 +50,8 @@ export const SUPPORTED = {
     'JitterStrategy',
     'Comment',
   ],
+  choiceOperators: CHOICE_OPERATORS,
+  intrinsicFunctions: INTRINSIC_FUNCTIONS,
   catcherFields: ['ErrorEquals', 'Next', 'ResultPath', 'Comment'],
   /** The interpreter's timers are 32-bit milliseconds: longer ones fire at once. */
   longestSeconds: 2_147_483,

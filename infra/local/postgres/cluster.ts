@@ -120,13 +120,12 @@ async function removeUnfinished(dataDirectory: string): Promise<void> {
 }
 
 /**
- * Makes the folder that holds the data directory, its log and its lock, or checks the one that is there.
+ * Checks the folder that holds the data directory, its log and its lock.
  *
  * @throws DataDirectoryUnusableError when it belongs to another user, or the server's user cannot enter it.
  */
-export async function ensureParent(dataDirectory: string, user: ServerUser): Promise<void> {
+export async function checkParent(dataDirectory: string, user: ServerUser): Promise<void> {
   const parent = dirname(dataDirectory);
-  await mkdir(parent, { recursive: true, mode: 0o755 });
   const owner = (await lstat(parent)).uid;
   const self = process.getuid?.() ?? owner;
   // Names below a shared temporary folder can be guessed: what is there must be ours or root's.

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataDirectoryInUseError, PostgresStartError, systemCode } from './errors.ts';
 import { identify, isStillAlive, type ProcessIdentity } from './processes.ts';
@@ -23,23 +23,33 @@ export async function lockDirectory(dataDirectory: string): Promise<DirectoryLoc
   const self = await identify(process.pid);
   if (!self) throw new PostgresStartError(`Process ${process.pid} cannot find itself.`);
   const own: Holder = { ...self, token: randomUUID() };
-  const draft = `${path}.${own.token}`;
-  try {
-    await writeFile(path, JSON.stringify(own), { flag: 'wx' });
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error;
-    await refuseIfHeld(path, dataDirectory);
-    await writeFile(draft, JSON.stringify(own));
-    await rename(draft, path);
-    // Two processes can find the same dead holder at once: the later rename wins, the other sees it.
-    await sleep(100);
-    if ((await readHolder(path))?.token !== own.token) await refuseIfHeld(path, dataDirectory);
-  }
+  while (!(await take(path, own))) await refuseIfHeld(path, dataDirectory);
   return {
     async release() {
       if ((await readHolder(path))?.token === own.token) await rm(path, { force: true });
     },
   };
+}
+
+/** Takes the lock where it is free or its holder is dead. */
+async function take(path: string, own: Holder): Promise<boolean> {
+  const draft = `${path}.${own.token}`;
+  await writeFile(draft, JSON.stringify(own));
+  try {
+    // A link appears with its content; a file created and then written can be read empty in between.
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
+    const holder = await readHolder(path);
+    if (holder && (await isStillAlive(holder))) return false;
+    await rename(draft, path);
+    // Two processes can find the same dead holder at once: the later rename wins, the other sees it.
+    await sleep(100);
+    return (await readHolder(path))?.token === own.token;
+  } finally {
+    await rm(draft, { force: true });
+  }
 }
 
 /** Whether a live process holds the data directory. */
@@ -66,7 +76,7 @@ async function readHolder(path: string): Promise<Holder | undefined> {
     const held: unknown = JSON.parse(await readFile(path, 'utf8'));
     return isHolder(held) ? held : undefined;
   } catch (error) {
-    // Cut short by a crash while it was written: nobody holds it.
+    // Not what we write: nobody holds it.
     if (systemCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw error;
   }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { systemCode } from './errors.ts';
@@ -34,6 +34,30 @@ export async function identify(pid: number): Promise<ProcessIdentity | undefined
 export async function commandLine(pid: number): Promise<string> {
   const proc = await readProc(pid, 'cmdline');
   return proc?.replaceAll('\0', ' ') ?? (await ps(pid, ['command='])) ?? '';
+}
+
+/** The directory a process works in; undefined when it cannot be told, as everywhere but on Linux. */
+export async function workingDirectory(pid: number): Promise<string | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    return await readlink(`/proc/${pid}/cwd`);
+  } catch (error) {
+    // Gone, or another user's.
+    const code = systemCode(error) ?? '';
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
+    throw error;
+  }
+}
+
+/** The processes that work in a directory. Linux only; elsewhere none is found. */
+export async function processesIn(directory: string): Promise<number[]> {
+  if (process.platform !== 'linux') return [];
+  const found: number[] = [];
+  for (const entry of await readdir('/proc')) {
+    const pid = Number(entry);
+    if (Number.isInteger(pid) && (await workingDirectory(pid)) === directory) found.push(pid);
+  }
+  return found;
 }
 
 /** Whether the very process that was identified before is still there. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PostgresStartError, PostgresStopError, systemCode } from './errors.ts';
@@ -8,8 +8,10 @@ import {
   identify,
   isStillAlive,
   type ProcessIdentity,
+  processesIn,
   signal,
   waitForEnd,
+  workingDirectory,
 } from './processes.ts';
 import type { ServerUser } from './server-user.ts';
 import type { Settings } from './settings.ts';
@@ -91,7 +93,7 @@ export function isPortBusy(error: unknown): boolean {
   return error instanceof PostgresStartError && /could not bind|in use/i.test(error.message);
 }
 
-/** Whether backends of a server killed before still hold its memory; they go within moments. */
+/** Whether backends of a server killed before still hold its memory. */
 export function isMemoryHeld(error: unknown): boolean {
   return error instanceof PostgresStartError && /shared memory block/.test(error.message);
 }
@@ -117,14 +119,46 @@ async function untilReady(
 
 /** The postmaster that runs on this data directory, whoever started it, or undefined. */
 export async function runningServer(dataDirectory: string): Promise<ProcessIdentity | undefined> {
-  const server = await identify(Number((await pidFile(dataDirectory))[0] ?? 0));
-  if (!server) return undefined;
-  // After a crash the number may long be another program's, and Postgres would refuse to start for it.
-  return (await commandLine(server.pid)).includes(dataDirectory) ? server : undefined;
+  const named = await namedServer(dataDirectory);
+  return named?.works === 'here' ? named.server : undefined;
 }
 
-/** Removes the pid file that a crash left; only to be called where `runningServer` finds nothing. */
+/**
+ * The process that the pid file names. After a crash the number may long be another program's: a
+ * postmaster works in its data directory, and where that cannot be asked its command line names it.
+ */
+async function namedServer(
+  dataDirectory: string,
+): Promise<{ server: ProcessIdentity; works: 'here' | 'elsewhere' | 'perhaps' } | undefined> {
+  const server = await identify(Number((await pidFile(dataDirectory))[0] ?? 0));
+  if (!server) return undefined;
+  const command = await commandLine(server.pid);
+  const directory = await workingDirectory(server.pid);
+  if (!command.includes('postgres')) return { server, works: 'elsewhere' };
+  if (directory !== undefined) {
+    return { server, works: directory === (await realpath(dataDirectory)) ? 'here' : 'elsewhere' };
+  }
+  return { server, works: command.includes(dataDirectory) ? 'here' : 'perhaps' };
+}
+
+/**
+ * Ends the backends of a postmaster that was killed. They notice its death only when they next wait for
+ * something, so one in the middle of a long statement would keep the directory for as long as that takes.
+ * Only to be called where `runningServer` finds nothing.
+ */
+export async function endLeftBackends(dataDirectory: string): Promise<void> {
+  for (const pid of await processesIn(await realpath(dataDirectory))) {
+    if ((await commandLine(pid)).startsWith('postgres:')) signal(pid, 'SIGQUIT');
+  }
+}
+
+/**
+ * Removes the pid file that a crash left, which Postgres would not dare to where its number is in use
+ * again. In doubt it stays: without it, two servers could run on one directory.
+ */
 export async function removeStalePidFile(dataDirectory: string): Promise<void> {
+  const named = await namedServer(dataDirectory);
+  if (named && named.works !== 'elsewhere') return;
   await rm(join(dataDirectory, 'postmaster.pid'), { force: true });
 }
 

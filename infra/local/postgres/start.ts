@@ -1,12 +1,13 @@
-import { rm } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { mkdir, realpath, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Binaries, type BinarySources, findBinaries } from './binaries.ts';
-import { ensureCluster, ensureParent } from './cluster.ts';
+import { checkParent, ensureCluster } from './cluster.ts';
 import { type DirectoryLock, lockDirectory } from './lock.ts';
 import { freePort, requireFreePort } from './port.ts';
 import { type ProcessIdentity, signal } from './processes.ts';
 import {
+  endLeftBackends,
   isMemoryHeld,
   isPortBusy,
   launch,
@@ -59,7 +60,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
   const ephemeral = options.ephemeral ?? false;
   if (ephemeral && !options.dataDirectory) await sweepThrowAways();
   const ownHome = options.dataDirectory ? undefined : ephemeral ? throwAwayHome() : lastingHome();
-  const dataDirectory = resolve(options.dataDirectory ?? dataDirectoryOf(ownHome ?? ''));
+  const dataDirectory = await canonical(options.dataDirectory ?? dataDirectoryOf(ownHome ?? ''));
   const logFile = `${dataDirectory}.log`;
   const remove = async () => {
     if (!ephemeral) return;
@@ -70,7 +71,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
 
   const user = await serverUser();
   const binaries = await findBinaries(user, options.binaries);
-  await ensureParent(dataDirectory, user);
+  await checkParent(dataDirectory, user);
   const lock = await lockDirectory(dataDirectory);
   try {
     const orphan = await runningServer(dataDirectory);
@@ -100,6 +101,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
   }
 }
 
+/** One path for one directory, through whatever links it was named: the lock lies beside it. */
+async function canonical(dataDirectory: string): Promise<string> {
+  const parent = dirname(resolve(dataDirectory));
+  await mkdir(parent, { recursive: true, mode: 0o755 });
+  return join(await realpath(parent), basename(dataDirectory));
+}
+
 type Target = {
   readonly dataDirectory: string;
   readonly logFile: string;
@@ -112,7 +120,7 @@ async function launchOnPort(
   asked: number | undefined,
   { binaries, ...target }: Target,
 ): Promise<{ server: ProcessIdentity; port: number }> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     const port = asked === undefined ? await freePort() : await requireFreePort(asked);
     try {
@@ -120,6 +128,7 @@ async function launchOnPort(
     } catch (error) {
       const passes = isMemoryHeld(error) || (isPortBusy(error) && asked === undefined);
       if (!passes || performance.now() > deadline) throw error;
+      if (isMemoryHeld(error)) await endLeftBackends(target.dataDirectory);
       await sleep(250);
     }
   }
