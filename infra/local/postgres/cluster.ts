@@ -122,14 +122,17 @@ async function removeUnfinished(dataDirectory: string): Promise<void> {
 /**
  * Checks the folder that holds the data directory, its log and its lock.
  *
- * @throws DataDirectoryUnusableError when it belongs to another user, or the server's user cannot enter it.
+ * @throws DataDirectoryUnusableError when another user made it, or the server's user cannot enter it.
  */
-export async function checkParent(dataDirectory: string, user: ServerUser): Promise<void> {
+export async function checkParent(
+  dataDirectory: string,
+  user: ServerUser,
+  chosenByUs: boolean,
+): Promise<void> {
   const parent = dirname(dataDirectory);
-  const owner = (await lstat(parent)).uid;
-  const self = process.getuid?.() ?? owner;
-  // Names below a shared temporary folder can be guessed: what is there must be ours or root's.
-  if (owner !== self && owner !== 0) {
+  // Our names below a shared temporary folder can be guessed, so what is there must be our own. A
+  // directory that was asked for is the asker's choice, whoever owns it.
+  if (chosenByUs && (await lstat(parent)).uid !== process.getuid?.()) {
     throw new DataDirectoryUnusableError(
       `${parent} belongs to another user. Remove it, or use another directory.`,
     );

@@ -71,7 +71,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
 
   const user = await serverUser();
   const binaries = await findBinaries(user, options.binaries);
-  await checkParent(dataDirectory, user);
+  await checkParent(dataDirectory, user, ownHome !== undefined);
   const lock = await lockDirectory(dataDirectory);
   try {
     const orphan = await runningServer(dataDirectory);
