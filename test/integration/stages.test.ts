@@ -42,6 +42,12 @@ describe('a migration through every stage and back', () => {
   });
   afterAll(() => legacy.drop());
 
+  it('fences kits from the moment it exists', async () => {
+    await asApp(legacy, async (query) => {
+      await expect(query('delete from kits')).rejects.toMatchObject({ code: 'KF001' });
+    });
+  });
+
   it('rehearses with a canary that leaves nothing behind', async () => {
     const rehearsal = await rehearse(legacy.db, binding, {
       rows: 50,

@@ -4,27 +4,24 @@ import { type Database, ENGINE_ROLE } from '../connection/database.ts';
 import { createSecondaryIndex, SECONDARY_INDEXES } from '../schema/kits-table.ts';
 
 /**
- * After the last chunk: the indexes that the copy did without, fresh statistics, and a vacuum, which
- * makes the drain three times as fast (measured: 5.7 k against 1.9 k rows/s). Nobody but the drain reads
- * `kits` yet, so plain index builds block nobody; each may run again after a death.
+ * Builds the indexes that the copy did without. Nobody but the drain reads `kits` yet, so plain builds
+ * block nobody; each may run again after a death. One after another: a build locks the table against the
+ * next one's catalog change, and uses parallel workers itself.
  */
-export const finishCopy = async (
-  db: Database,
-  binding: Binding,
-  batchId: string,
-  actor: string,
-): Promise<void> => {
-  const build = (index: (typeof SECONDARY_INDEXES)[number]) =>
-    db.transaction(
+export const buildSecondaryIndexes = async (db: Database, binding: Binding): Promise<void> => {
+  for (const index of SECONDARY_INDEXES)
+    await db.transaction(
       { asEngine: true, lockTimeoutMs: 10_000, statementTimeoutMs: 0 },
       async (session) => {
         await session.query(`set local maintenance_work_mem = '256MB'`);
         await session.query(createSecondaryIndex(binding, index));
       },
     );
-  // One after another: a build locks the table against the next one's catalog change, and uses parallel workers itself.
-  for (const index of SECONDARY_INDEXES) await build(index);
-  await db.session(async (session) => {
+};
+
+/** Fresh statistics, and pages that a drain finds vacuumed: three times as fast (measured: 5.7 k against 1.9 k rows/s). */
+const vacuumKits = (db: Database, binding: Binding): Promise<void> =>
+  db.session(async (session) => {
     await session.query(`set role ${ENGINE_ROLE}`);
     try {
       await session.query(`vacuum (analyze) ${binding.kits}`);
@@ -32,6 +29,16 @@ export const finishCopy = async (
       await session.query('reset role');
     }
   });
+
+/** What follows the last chunk: the remaining indexes, a vacuum, the record. */
+export const finishCopy = async (
+  db: Database,
+  binding: Binding,
+  batchId: string,
+  actor: string,
+): Promise<void> => {
+  await buildSecondaryIndexes(db, binding);
+  await vacuumKits(db, binding);
   await db.transaction({ asEngine: true }, async (session) => {
     const { rowCount } = await session.query(
       'update migration.batch set copied_at = now() where id = $1 and copied_at is null',

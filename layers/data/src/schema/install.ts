@@ -1,6 +1,6 @@
 import { type Mapping, SchemaVersionMismatch, SOURCES } from '@unified-kits/domain';
 import { recordEvent } from '../batch/record-event.ts';
-import { type Binding, type BoundSource, bindMapping } from '../catalog/bind-mapping.ts';
+import { type Binding, bindMapping } from '../catalog/bind-mapping.ts';
 import {
   APPLICATION_ROLE,
   type Database,
@@ -11,7 +11,9 @@ import {
 import { KITS_ID_FUNCTION } from '../projection/kits-id.ts';
 import { project } from '../projection/projection.ts';
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
+import { readSchemas, readSequences, type Sequences } from './column-dependencies.ts';
 import { kitsGrants, kitsTable } from './kits-table.ts';
+import { stagedTables, switchStatements } from './stage-triggers.ts';
 import { syncToKits, syncToLegacy } from './sync-functions.ts';
 import { TRACKING_GRANTS, TRACKING_TABLES, TRACKING_VERSION } from './tracking-tables.ts';
 import { FENCE_FUNCTIONS, type IdentitySequences, triggerFunctions } from './trigger-functions.ts';
@@ -97,36 +99,6 @@ const grantLegacy = (binding: Binding): string => {
   ].join(';\n');
 };
 
-/** Sequences that a source's new ids come from, which the engine's role must be allowed to use. */
-const idSequences = async (
-  session: Session,
-  source: BoundSource,
-): Promise<{ identity: string | undefined; used: string[] }> => {
-  const { rows } = await session.query(
-    `select pg_get_serial_sequence($1, $2) as identity,
-            array(select d.refobjid::regclass::text
-                    from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
-                    join pg_class c on d.refclassid = 'pg_class'::regclass and c.oid = d.refobjid and c.relkind = 'S'
-                    join pg_attribute t on t.attrelid = a.adrelid and t.attnum = a.adnum
-                   where a.adrelid = $3::oid and t.attname = $2) as used`,
-    [source.relation, source.id.name, source.catalog.oid],
-  );
-  const generator = source.mapping.id.generator;
-  const identity = rows[0].identity ?? undefined;
-  return {
-    identity,
-    used: [
-      ...new Set<string>([
-        ...(identity === undefined ? [] : [identity]),
-        ...rows[0].used,
-        ...(generator?.kind === 'sequence'
-          ? [qualifiedName(generator.schema, generator.name)]
-          : []),
-      ]),
-    ],
-  };
-};
-
 const bypassRowSecurity = async (session: Session, binding: Binding) => {
   if (!SOURCES.some((source) => binding.sources[source].catalog.rowSecurity)) return;
   await session.query('savepoint bypass');
@@ -183,12 +155,14 @@ export const installKits = async (
       );
 
     const projections = SOURCES.map((source) => project(binding, binding.sources[source]));
-    const sequences: Partial<Record<(typeof SOURCES)[number], string>> = {};
+    const sequences: Partial<Record<(typeof SOURCES)[number], Sequences['identity']>> = {};
     await session.query(grantLegacy(binding));
+    for (const schema of await readSchemas(session, binding))
+      await session.query(`grant usage on schema ${schema} to ${ENGINE_ROLE}`);
     await bypassRowSecurity(session, binding);
     for (const source of SOURCES) {
-      const { identity, used } = await idSequences(session, binding.sources[source]);
-      if (identity !== undefined) sequences[source] = identity;
+      const { identity, used } = await readSequences(session, binding.sources[source]);
+      sequences[source] = identity;
       for (const sequence of used)
         await session.query(`grant usage on sequence ${sequence} to ${ENGINE_ROLE}`);
     }
@@ -202,6 +176,14 @@ export const installKits = async (
       );
     }
     await session.query(generatedFunctions(binding, projections, sequences));
+    // The fence stands from the first moment that `kits` exists; the legacy tables are touched by flips only.
+    if (before.version === null)
+      for (const statement of switchStatements(
+        stagedTables(binding).filter(({ role }) => role === 'kits'),
+        new Map(),
+        'legacy',
+      ))
+        await session.query(statement);
     await session.query(
       `insert into migration.installed (component, version, digest) values ('kits', $1, $2)
        on conflict (component) do update set version = excluded.version, digest = excluded.digest, installed_at = now()`,

@@ -20,10 +20,11 @@ const statementTriggers = (
   relation: string,
   duty: 'capture' | 'mirror',
   routine: string,
+  moved: string,
 ): StageTrigger[] => {
   const transitions = {
     insert: 'referencing new table as new_rows',
-    update: 'referencing old table as old_rows new table as new_rows',
+    update: 'referencing new table as new_rows',
     delete: 'referencing old table as old_rows',
   };
   return [
@@ -33,12 +34,19 @@ const statementTriggers = (
       create: `create trigger uk_${duty}_${event} after ${event} on ${relation} ${referencing} for each statement execute function migration.${quoteIdentifier(routine)}()`,
     })),
     {
+      name: `uk_${duty}_moved`,
+      duty,
+      create: `create trigger uk_${duty}_moved after update on ${relation} for each row when (${moved}) execute function migration.${quoteIdentifier(`${routine}_moved`)}()`,
+    },
+    {
       name: `uk_${duty}_truncate`,
       duty,
       create: `create trigger uk_${duty}_truncate before truncate on ${relation} for each statement execute function migration.refuse_truncate()`,
     },
   ];
 };
+
+const KITS_MOVED = '(old.source, old.legacy_id) is distinct from (new.source, new.legacy_id)';
 
 const fence = (relation: string, authoritative: string): StageTrigger => ({
   name: 'uk_refuse_statement',
@@ -49,7 +57,8 @@ const fence = (relation: string, authoritative: string): StageTrigger => ({
 /** The tables of a binding with every trigger they may carry. */
 export const stagedTables = (binding: Binding): readonly StagedTable[] => {
   const legacy = (source: 'kit' | 'practitioner_kits'): StagedTable => {
-    const { relation } = binding.sources[source];
+    const { relation, id } = binding.sources[source];
+    const moved = `old.${quoteIdentifier(id.name)} is distinct from new.${quoteIdentifier(id.name)}`;
     return {
       relation,
       role: 'legacy',
@@ -60,8 +69,8 @@ export const stagedTables = (binding: Binding): readonly StagedTable[] => {
           duty: 'refuse',
           create: `create trigger uk_refuse_row before insert or update or delete on ${relation} for each row execute function migration.refuse_write('kits')`,
         },
-        ...statementTriggers(relation, 'capture', `capture_${source}`),
-        ...statementTriggers(relation, 'mirror', `mirror_${source}`),
+        ...statementTriggers(relation, 'capture', `capture_${source}`, moved),
+        ...statementTriggers(relation, 'mirror', `mirror_${source}`, moved),
       ],
     };
   };
@@ -86,8 +95,8 @@ export const stagedTables = (binding: Binding): readonly StagedTable[] => {
       role: 'kits',
       triggers: [
         fence(binding.kits, 'the legacy table'),
-        ...statementTriggers(binding.kits, 'capture', 'capture_kits'),
-        ...statementTriggers(binding.kits, 'mirror', 'mirror_kits'),
+        ...statementTriggers(binding.kits, 'capture', 'capture_kits', KITS_MOVED),
+        ...statementTriggers(binding.kits, 'mirror', 'mirror_kits', KITS_MOVED),
         {
           name: 'uk_birth',
           duty: 'birth',

@@ -1,5 +1,5 @@
 import type { Projection } from '../projection/projection.ts';
-import { quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
+import { dollarQuote, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
 import { keyArbiter } from './kits-table.ts';
 
 const list = (parts: readonly string[]) => parts.join(',\n      ');
@@ -13,10 +13,12 @@ export const syncToLegacyName = (source: string): string =>
   `migration.${quoteIdentifier(`sync_kits_to_${source}`)}`;
 
 /**
- * Brings the rows of some keys in `kits` up to the legacy table: those of `keys` are upserted from it,
- * those of `gone` deleted where the legacy row is gone. Deletions come first, so that a kit number may
+ * Brings the rows of some keys in `kits` up to the legacy table: those of $1 are upserted from it,
+ * those of $2 deleted where the legacy row is gone. Deletions come first, so that a kit number may
  * move from a deleted kit to a new one. The mirror and the drain both call it: one statement of what
- * "in step" means.
+ * "in step" means. A legacy column may be called what a variable is called, and an `on conflict (column)`
+ * cannot be qualified: so the parameters have no names, and what else could be either ("found", "$1")
+ * is the column.
  */
 export const syncToKits = ({
   binding,
@@ -25,61 +27,89 @@ export const syncToKits = ({
   legacyFrom,
   legacyKey,
   kitsKey,
-}: Projection): string => `
-create or replace function ${syncToKitsName(source.source)}(keys ${source.idType}[], gone ${source.idType}[]) returns void
-language plpgsql as $function$
+}: Projection): string => {
+  const changing = forward.filter(({ column }) => !SET_ONCE.has(column));
+  return `
+create or replace function ${syncToKitsName(source.source)}(${source.idType}[], ${source.idType}[], boolean default false) returns void
+language plpgsql as ${dollarQuote(`
+#variable_conflict use_column
+declare uk_updated bigint := 0;
 begin
-  if cardinality(gone) > 0 then
+  if cardinality($2) > 0 then
     delete from ${binding.kits} k
-     where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = any (gone)
+     where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = any ($2)
        and not exists (select from ${source.relation} s where ${legacyKey} = ${kitsKey});
   end if;
-  if cardinality(keys) > 0 then
+  if cardinality($1) > 0 then
+    if not $3 then
+      update ${binding.kits} k set
+      ${list(changing.map(({ column, expression }) => `${quoteIdentifier(column)} = ${expression}`))}
+        from ${legacyFrom}
+       where ${legacyKey} = any ($1) and k.source = ${quoteLiteral(source.source)} and ${kitsKey} = ${legacyKey};
+      get diagnostics uk_updated = row_count;
+      if uk_updated = cardinality($1) then return; end if;
+    end if;
     insert into ${binding.kits} (
       ${list([...forward.map(({ column }) => quoteIdentifier(column)), 'migration_batch_id'])})
     select
       ${list([...forward.map(({ expression }) => expression), '(select batch_id from migration.stage)'])}
       from ${legacyFrom}
-     where ${legacyKey} = any (keys)
+     where ${legacyKey} = any ($1)
+       and not exists (select from ${binding.kits} k where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = ${legacyKey})
      order by ${legacyKey}
     on conflict ${keyArbiter(binding, source.source)} do update set
-      ${list(
-        forward
-          .filter(({ column }) => !SET_ONCE.has(column))
-          .map(({ column }) => `${quoteIdentifier(column)} = excluded.${quoteIdentifier(column)}`),
-      )};
+      ${list(changing.map(({ column }) => `${quoteIdentifier(column)} = excluded.${quoteIdentifier(column)}`))};
   end if;
-end $function$;`;
+end `)};`;
+};
 
-/** The same from `kits` to the legacy table. `identity always` columns take the value they had. */
+/**
+ * The same from `kits` to the legacy table. `identity always` columns take the value they had when a row
+ * is inserted, and are left alone when it is there: PostgreSQL lets nobody update them.
+ */
 export const syncToLegacy = ({
   binding,
   source,
   backward,
   legacyKey,
   kitsKey,
-}: Projection): string => `
-create or replace function ${syncToLegacyName(source.source)}(keys ${source.idType}[], gone ${source.idType}[]) returns void
-language plpgsql as $function$
+}: Projection): string => {
+  const alwaysIdentity = new Set(
+    source.catalog.columns.filter(({ identity }) => identity === 'a').map(({ name }) => name),
+  );
+  const changing = backward.filter(
+    ({ column }) => column !== source.id.name && !alwaysIdentity.has(column),
+  );
+  return `
+create or replace function ${syncToLegacyName(source.source)}(${source.idType}[], ${source.idType}[], boolean default false) returns void
+language plpgsql as ${dollarQuote(`
+#variable_conflict use_column
+declare uk_updated bigint := 0;
 begin
-  if cardinality(gone) > 0 then
+  if cardinality($2) > 0 then
     delete from ${source.relation} s
-     where ${legacyKey} = any (gone)
+     where ${legacyKey} = any ($2)
        and not exists (select from ${binding.kits} k where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = ${legacyKey});
   end if;
-  if cardinality(keys) > 0 then
+  if cardinality($1) > 0 then
+    if not $3 then
+      update ${source.relation} s set
+      ${list(changing.map(({ column, expression }) => `${quoteIdentifier(column)} = ${expression}`))}
+        from ${binding.kits} k
+       where ${legacyKey} = any ($1) and k.source = ${quoteLiteral(source.source)} and ${kitsKey} = ${legacyKey};
+      get diagnostics uk_updated = row_count;
+      if uk_updated = cardinality($1) then return; end if;
+    end if;
     insert into ${source.relation} (
       ${list(backward.map(({ column }) => quoteIdentifier(column)))}) overriding system value
     select
       ${list(backward.map(({ expression }) => expression))}
       from ${binding.kits} k
-     where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = any (keys)
+     where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = any ($1)
+       and not exists (select from ${source.relation} s where ${legacyKey} = ${kitsKey})
      order by ${kitsKey}
     on conflict (${quoteIdentifier(source.id.name)}) do update set
-      ${list(
-        backward
-          .filter(({ column }) => column !== source.id.name)
-          .map(({ column }) => `${quoteIdentifier(column)} = excluded.${quoteIdentifier(column)}`),
-      )};
+      ${list(changing.map(({ column }) => `${quoteIdentifier(column)} = excluded.${quoteIdentifier(column)}`))};
   end if;
-end $function$;`;
+end `)};`;
+};

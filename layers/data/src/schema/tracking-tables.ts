@@ -126,6 +126,23 @@ create table if not exists migration.pending_sync (
   noted_at timestamptz not null default now()
 );
 
+-- A running analysis. Both unlogged: a crash empties them together, and the analysis begins anew.
+create unlogged table if not exists migration.analysis (
+  only_one boolean primary key default true check (only_one),
+  state jsonb not null,
+  touched_at timestamptz not null default clock_timestamp()
+);
+
+-- Hashes of kit numbers and of practitioners' users, with the keys of their rows, as arrays: measured,
+-- a third of the time that a row for each takes. Emptied when the analysis ends.
+create unlogged table if not exists migration.analysis_hash (
+  source text not null,
+  bucket smallint not null,
+  hashes bigint[] not null,
+  keys text[] not null
+);
+alter table migration.analysis_hash alter column hashes set storage external, alter column keys set storage external;
+
 -- An organisation's own triggers that a flip switched off, with the state to restore.
 create table if not exists migration.suspended_trigger (
   relation text not null,

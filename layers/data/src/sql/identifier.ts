@@ -15,3 +15,13 @@ export const quoteLiteral = (text: string): string =>
   text.includes('\\')
     ? ` E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
     : `'${text.replaceAll("'", "''")}'`;
+
+/**
+ * A function's body in dollar quotes. The tag is one that the body does not contain: the names, value
+ * maps and defaults within are an organisation's, and could close the quotes.
+ */
+export const dollarQuote = (body: string): string => {
+  let tag = 'function';
+  while (body.includes(`$${tag}$`)) tag += '_';
+  return `$${tag}$${body}$${tag}$`;
+};

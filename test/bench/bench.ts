@@ -1,0 +1,209 @@
+import { bindInstalled, installKits, openDatabase } from '@unified-kits/data';
+import { referenceMapping } from '@unified-kits/domain';
+import { Command } from 'commander';
+import pg from 'pg';
+import { startPostgres } from '../../infra/local/postgres/start.ts';
+import { buildIndexes, CONTENDERS, OURS } from './contenders.ts';
+import { percentile } from './load.ts';
+import { measureAnalysis } from './measure-analysis.ts';
+import {
+  measureDrain,
+  measureFlips,
+  measureParity,
+  measureRollback,
+  measureTrigger,
+  median,
+  seconds,
+  toMirrored,
+} from './measures.ts';
+import { reset } from './reset.ts';
+import { seedBench } from './seed.ts';
+
+interface Line {
+  readonly what: string;
+  readonly value: number;
+  readonly unit: string;
+  /** The aim, as `>=` or `<=` and a number; absent where there is none. */
+  readonly aim?: readonly ['>=' | '<=', number];
+}
+
+const options = new Command()
+  .description(
+    'Measures the migration beside its rivals, interleaved in one run and on the same data.',
+  )
+  .option('--rows <n>', 'rows in both sources together', Number, 1_000_000)
+  .option('--rounds <n>', 'rounds of each contender', Number, 3)
+  .option(
+    '--large <n>',
+    'rows of the larger run that the copy is compared with; 0 leaves it out',
+    Number,
+    4_000_000,
+  )
+  .option('--only <part>', 'copy, engine or analysis')
+  .option('--json', 'print the table as one JSON object on the last line')
+  .parse()
+  .opts<{ rows: number; rounds: number; large: number; only?: string; json?: boolean }>();
+
+const lines: Line[] = [];
+const say = (text: string) => process.stderr.write(`${text}\n`);
+const add = (line: Line) => {
+  lines.push(line);
+  const met =
+    line.aim === undefined
+      ? ''
+      : meets(line)
+        ? `  (aim ${line.aim.join(' ')}: met)`
+        : `  (aim ${line.aim.join(' ')}: MISSED)`;
+  say(`${line.what.padEnd(58)} ${format(line.value).padStart(12)} ${line.unit}${met}`);
+};
+const meets = ({ value, aim }: Line): boolean =>
+  aim === undefined || (aim[0] === '>=' ? value >= aim[1] : value <= aim[1]);
+const format = (value: number) =>
+  Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(3);
+const wanted = (part: string) => options.only === undefined || options.only === part;
+
+const server = await startPostgres({
+  ephemeral: true,
+  settings: { shared_buffers: '4GB', max_wal_size: '8GB' },
+});
+
+const prepare = async (name: string, rows: number) => {
+  const admin = new pg.Client({ connectionString: server.url });
+  await admin.connect();
+  await admin.query(`drop database if exists ${name}`);
+  await admin.query(`create database ${name}`);
+  await admin.end();
+  const url = new URL(server.url);
+  url.pathname = `/${name}`;
+  await seedBench(url.href, rows);
+  const db = openDatabase(url.href, 6);
+  await installKits(db, referenceMapping, 'bench');
+  const binding = await db.transaction({}, (session) => bindInstalled(session, referenceMapping));
+  return { url: url.href, db, binding };
+};
+type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+const benchCopy = async ({ db, binding }: Prepared) => {
+  const perSecond = new Map<string, number[]>(CONTENDERS.map(({ name }) => [name, []]));
+  const parityShares: number[] = [];
+  for (let round = 0; round < options.rounds; round += 1)
+    for (const contender of round % 2 === 0 ? CONTENDERS : CONTENDERS.toReversed()) {
+      await reset(db, binding);
+      if (contender.fullyIndexed === true) await buildIndexes(db, binding);
+      let rows = 0;
+      const took = await seconds(async () => {
+        rows = await contender.run(db, binding, contender.limit);
+      });
+      perSecond.get(contender.name)?.push(rows / took);
+      say(
+        `round ${round + 1}: ${contender.name}: ${Math.round(rows / took).toLocaleString('en')} rows/s (${rows.toLocaleString('en')} rows, ${took.toFixed(1)} s)`,
+      );
+      if (contender.name !== OURS) continue;
+      await toMirrored(db, binding);
+      parityShares.push((await measureParity(db, binding)) / took);
+    }
+  const ours = perSecond.get(OURS) ?? [];
+  add({ what: 'copy', value: median(ours), unit: 'rows/s' });
+  for (const { name } of CONTENDERS.filter((contender) => contender.name !== OURS)) {
+    const rival = perSecond.get(name) ?? [];
+    const aim = { a: 1.5, b: 0.85, c: 12, e: 1.5 }[name[0] ?? ''];
+    add({
+      what: `copy against ${name}`,
+      value: median(ours.map((rate, round) => rate / (rival[round] ?? Number.NaN))),
+      unit: '×',
+      ...(aim === undefined ? {} : { aim: ['>=', aim] as const }),
+    });
+  }
+  add({
+    what: 'parity, share of the copy’s time',
+    value: median(parityShares),
+    unit: '',
+    aim: ['<=', 0.15],
+  });
+  return median(ours);
+};
+
+const benchEngine = async ({ url, db, binding }: Prepared, rows: number) => {
+  await reset(db, binding);
+  await CONTENDERS[0]?.run(db, binding, undefined);
+  await toMirrored(db, binding);
+  const capture = await measureTrigger(url, db, binding, 'capture', rows, options.rounds);
+  add({
+    what: 'capture, cost to saturating legacy writers',
+    value: 1 - median(capture),
+    unit: '',
+    aim: ['<=', 0.1],
+  });
+  const mirror = await measureTrigger(url, db, binding, 'mirror', rows, options.rounds);
+  add({
+    what: 'mirror, cost to saturating legacy writers',
+    value: 1 - median(mirror),
+    unit: '',
+    aim: ['<=', 0.5],
+  });
+  const held = await measureFlips(url, db, binding, rows, 4);
+  add({ what: 'writers held at a flip, p50', value: percentile(held, 0.5), unit: 'ms' });
+  add({
+    what: 'writers held at a flip, p99',
+    value: percentile(held, 0.99),
+    unit: 'ms',
+    aim: ['<=', 50],
+  });
+  add({ what: 'rollback', value: await measureRollback(db, binding), unit: 'rows/s' });
+
+  await reset(db, binding);
+  await CONTENDERS[0]?.run(db, binding, undefined);
+  const drains = [];
+  for (let round = 0; round < options.rounds; round += 1)
+    drains.push(await measureDrain(db, binding, Math.min(100_000, rows / 10), rows, round));
+  add({ what: 'drain', value: median(drains.map(({ drain }) => drain)), unit: 'rows/s' });
+  add({
+    what: 'drain against plain SQL updates of as many rows',
+    value: median(drains.map(({ drain, plain }) => drain / plain)),
+    unit: '×',
+    aim: ['>=', 0.8],
+  });
+};
+
+try {
+  say(
+    `${process.platform} ${process.arch}, Node ${process.versions.node}, ${options.rows.toLocaleString('en')} rows, ${options.rounds} rounds`,
+  );
+  const small = await prepare('small', options.rows);
+  if (wanted('analysis'))
+    add({
+      what: 'analysis against a plain normalising scan',
+      value: await measureAnalysis(small, options.rounds),
+      unit: '×',
+      aim: ['<=', 6],
+    });
+  const rate = wanted('copy') ? await benchCopy(small) : undefined;
+  if (wanted('engine')) await benchEngine(small, options.rows);
+  await small.db.close();
+  if (rate !== undefined && options.large > 0) {
+    const large = await prepare('large', options.large);
+    let rows = 0;
+    const took = await seconds(async () => {
+      rows = (await CONTENDERS[0]?.run(large.db, large.binding, undefined)) ?? 0;
+    });
+    add({
+      what: `copy at ${options.large.toLocaleString('en')} rows against ${options.rows.toLocaleString('en')}`,
+      value: rows / took / rate,
+      unit: '×',
+      aim: ['>=', 0.85],
+    });
+    await large.db.close();
+  }
+  add({
+    what: 'memory of this process',
+    value: process.memoryUsage().rss / 1_048_576,
+    unit: 'MiB',
+  });
+} finally {
+  await server.stop();
+}
+
+if (options.json === true)
+  process.stdout.write(
+    `${JSON.stringify({ rows: options.rows, rounds: options.rounds, node: process.versions.node, lines: lines.map((line) => ({ ...line, met: meets(line) })) })}\n`,
+  );

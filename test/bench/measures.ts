@@ -1,0 +1,176 @@
+import {
+  type Binding,
+  beginParity,
+  type Database,
+  deleteBatch,
+  drain,
+  finishCopy,
+  finishParity,
+  flip,
+  parityLane,
+  readStage,
+} from '@unified-kits/data';
+import { percentile, startLoad } from './load.ts';
+
+const forever = Number.POSITIVE_INFINITY;
+const who = { phase: 'bench', actor: 'bench' };
+
+export const seconds = async (work: () => Promise<unknown>): Promise<number> => {
+  const began = performance.now();
+  await work();
+  return (performance.now() - began) / 1000;
+};
+
+/** A whole parity run in two lanes, in seconds. */
+export const measureParity = (db: Database, binding: Binding): Promise<number> =>
+  seconds(async () => {
+    const runId = await beginParity(db, binding, who);
+    await Promise.all([
+      parityLane(db, binding, runId, forever),
+      parityLane(db, binding, runId, forever),
+    ]);
+    const outcome = await finishParity(db, runId, who);
+    if (outcome.mismatched > 0 || !outcome.done)
+      throw new Error(`parity is not exact: ${JSON.stringify(outcome)}`);
+  });
+
+const capture = async (db: Database, binding: Binding, switched: 'capture' | 'mirror' | 'none') => {
+  const tables = ['kit', 'practitioner_kits'] as const;
+  for (const source of tables)
+    for (const duty of ['capture', 'mirror'] as const) {
+      const { relation } = binding.sources[source];
+      const { rows } = await db.pool.query(
+        `select tgname from pg_trigger where tgrelid = $1::regclass and tgname like $2`,
+        [relation, `uk_${duty}_%`],
+      );
+      for (const { tgname } of rows)
+        await db.pool.query(
+          `alter table ${relation} ${switched === duty ? 'enable always' : 'disable'} trigger ${tgname}`,
+        );
+    }
+};
+
+/**
+ * What a trigger costs saturating writers: rounds of a few seconds with and without it, in turn, so that
+ * both see the same machine. Needs stage `mirrored`; leaves it as it was.
+ *
+ * @returns the throughput with the trigger as a share of that without
+ */
+export const measureTrigger = async (
+  url: string,
+  db: Database,
+  binding: Binding,
+  duty: 'capture' | 'mirror',
+  rows: number,
+  rounds: number,
+): Promise<number[]> => {
+  const shares: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const rate = { none: 0, with: 0 };
+    for (const which of round % 2 === 0
+      ? (['none', 'with'] as const)
+      : (['with', 'none'] as const)) {
+      await capture(db, binding, which === 'none' ? 'none' : duty);
+      const load = await startLoad(url, { clients: 4, rows });
+      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      rate[which] = (await load.stop()).perSecond;
+    }
+    shares.push(rate.with / rate.none);
+    await db.pool.query('truncate migration.pending_sync');
+  }
+  await capture(db, binding, 'mirror');
+  return shares;
+};
+
+/**
+ * Drains `keys` noted rows against plain SQL that updates as many rows of `kits`, in turn.
+ *
+ * @returns rows per second of both
+ */
+export const measureDrain = async (
+  db: Database,
+  binding: Binding,
+  keys: number,
+  rows: number,
+  round: number,
+): Promise<{ drain: number; plain: number }> => {
+  const half = Math.floor(rows / 2);
+  const pick = (salt: number) =>
+    `select distinct 1 + abs(hashint8(n * 7919 + ${salt})) % ${half} as id from generate_series(1, ${keys}) n`;
+  const plain = await seconds(async () => {
+    await db.pool.query(`create temp table if not exists chosen (id bigint primary key)`);
+    for (let part = 0; part < 10; part += 1)
+      await db.transaction({ asEngine: true, statementTimeoutMs: 0 }, (session) =>
+        session.query(
+          `update ${binding.kits} k set order_id = k.order_id || '.', updated_at = now()
+            where k.source = 'kit' and (case when k.source = 'kit' then cast(k.legacy_id as bigint) end) in (select id from (${pick(round * 2 + 1)}) p where id % 10 = ${part})`,
+        ),
+      );
+  });
+  const { rows: counted } = await db.pool.query(
+    `select count(*)::int as n from (${pick(round * 2 + 1)}) p`,
+  );
+  await db.pool.query(
+    `update kit set order_id = order_id || '.', updated_at = now() where id in (${pick(round * 2)})`,
+  );
+  await db.pool.query('vacuum kit');
+  const { rows: noted } = await db.pool.query(
+    `select count(*)::int as n from migration.pending_sync`,
+  );
+  const drained = await seconds(() => drain(db, binding, forever));
+  return { drain: noted[0].n / drained, plain: counted[0].n / plain };
+};
+
+/** Flips back and forth under a load; every time that writers were held. */
+export const measureFlips = async (
+  url: string,
+  db: Database,
+  binding: Binding,
+  rows: number,
+  cycles: number,
+): Promise<number[]> => {
+  const held: number[] = [];
+  let table: 'legacy' | 'kits' = 'legacy';
+  const load = await startLoad(url, { clients: 8, rows, perSecond: 500, table: () => table });
+  const step = async (to: 'mirrored' | 'dual-write' | 'unified') => {
+    await drain(db, binding, forever);
+    held.push((await flip(db, binding, { to, ...who })).writersHeldMs);
+    table = to === 'mirrored' ? 'legacy' : 'kits';
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  };
+  try {
+    for (let cycle = 0; cycle < cycles; cycle += 1) {
+      await measureParity(db, binding);
+      await step('dual-write');
+      await step('unified');
+      await step('dual-write');
+      await step('mirrored');
+    }
+  } finally {
+    await load.stop();
+  }
+  return held;
+};
+
+/** From a finished copy to `mirrored`: the drain and the flip. */
+export const toMirrored = async (db: Database, binding: Binding): Promise<void> => {
+  const { batchId } = await db.transaction({}, readStage);
+  if (batchId === null) throw new Error('no batch');
+  await finishCopy(db, binding, batchId, 'bench');
+  await drain(db, binding, forever);
+  await flip(db, binding, { to: 'mirrored', ...who });
+};
+
+/** Deletion of a batch, in rows per second. */
+export const measureRollback = async (db: Database, binding: Binding): Promise<number> => {
+  const { batchId } = await db.transaction({}, readStage);
+  if (batchId === null) throw new Error('no batch');
+  await flip(db, binding, { to: 'legacy', ...who });
+  let rows = 0;
+  const took = await seconds(async () => {
+    rows = (await deleteBatch(db, binding, batchId, forever)).rows;
+  });
+  return rows / took;
+};
+
+export const median = (values: readonly number[]): number => percentile(values, 0.5);
