@@ -13,6 +13,7 @@ export interface CatalogColumn {
   readonly typeCategory: string;
   readonly isDomain: boolean;
   readonly notNull: boolean;
+  /** The column's own, or its domain's. */
   readonly defaultExpression: string | null;
   /** '' none, 'a' generated always as identity, 'd' by default. */
   readonly identity: string;
@@ -88,7 +89,7 @@ const COLUMNS = `
          format_type(r.typid, null) as "baseType",
          t.typtype::text as "typeKind", t.typcategory::text as "typeCategory", r.depth > 0 as "isDomain",
          a.attnotnull as "notNull",
-         case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end as "defaultExpression",
+         case when a.attgenerated = '' and a.attidentity = '' then coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(own.typdefaultbin, 0)) end as "defaultExpression",
          a.attidentity::text as identity, a.attgenerated <> '' as generated,
          case when a.attcollation <> 0 and a.attcollation <> t.typcollation
               then quote_ident(cn.nspname) || '.' || quote_ident(co.collname) end as collation,
@@ -101,6 +102,7 @@ const COLUMNS = `
     from pg_attribute a
     join resolved r on r.attnum = a.attnum
     join pg_type t on t.oid = r.typid
+    join pg_type own on own.oid = a.atttypid
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     left join pg_collation co on co.oid = a.attcollation
     left join pg_namespace cn on cn.oid = co.collnamespace

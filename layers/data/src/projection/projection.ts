@@ -30,6 +30,10 @@ export interface Projection {
     readonly legacy: string;
     readonly kits: string;
   }[];
+  /** Columns whose value is kept in `legacy_attributes`. */
+  readonly kept: readonly CatalogColumn[];
+  /** `created_at` of alias `k` as a kits row made from its legacy row has it: what the id is made of. */
+  readonly createdAtBack: string;
   /** The legacy id of alias `s`, as text. */
   readonly legacyIdText: string;
   /** The legacy id of alias `s`. */
@@ -39,27 +43,15 @@ export interface Projection {
 }
 
 const NATIVE_JSON = new Set(['smallint', 'integer', 'bigint', 'boolean', 'numeric']);
-/** Types whose equality is equality of their texts; all others are compared as text (numeric 1.0 = 1.00, interval, citext, jsonb ...). */
-const HASHED_NATIVELY = new Set([
-  'smallint',
-  'integer',
-  'bigint',
-  'boolean',
-  'uuid',
-  'text',
-  'character varying',
-  'date',
-  'bytea',
-  'timestamp with time zone',
-  'timestamp without time zone',
-  'time without time zone',
-]);
-const UNBOUNDED_TEXT = new Set(['text', 'character varying']);
+/** Taken by assignment, also through a domain: it refuses what is too long, where a cast would cut it. */
+const TEXTUAL = new Set(['text', 'character varying', 'character']);
 
 const s = (column: CatalogColumn) => `s.${quoteIdentifier(column.name)}`;
 const k = (column: string) => `k.${quoteIdentifier(column)}`;
-const isPlainText = (column: CatalogColumn) =>
-  UNBOUNDED_TEXT.has(column.baseType) && !column.isDomain;
+
+/** A column's text, equal only when it is the same text: a nondeterministic collation would call others equal. */
+const textOf = (column: CatalogColumn): string =>
+  `${s(column)}::text${column.deterministicCollation ? '' : ' collate pg_catalog."C"'}`;
 
 /** `jsonb_build_object` takes at most 100 arguments. */
 const PAIRS_PER_OBJECT = 40;
@@ -97,8 +89,11 @@ const attributeBack = (column: CatalogColumn, target: string): string =>
     ? `cast(k.legacy_attributes -> ${quoteLiteral(column.name)} as ${target})`
     : `cast(${attributeText(column.name)} as ${target})`;
 
-const ruleForward = ({ field, column, values }: BoundRule, source: BoundSource): string => {
-  const legacy = s(column);
+const ruleForward = (
+  { field, column, values }: BoundRule,
+  source: BoundSource,
+  legacy = s(column),
+): string => {
   switch (SHARED_COLUMNS[field].type) {
     case 'jsonb':
       return `${legacy}::jsonb`;
@@ -113,8 +108,12 @@ const ruleForward = ({ field, column, values }: BoundRule, source: BoundSource):
   }
 };
 
-/** The legacy column's value from `kits`, before it takes the legacy column's own type. */
-const ruleBack = (rule: BoundRule, source: BoundSource): string => {
+/**
+ * The legacy column's value from `kits`, before it takes the legacy column's own type.
+ *
+ * @param unmapped SQL of what a unified value stands for that the value map does not name; by default it raises
+ */
+const ruleBack = (rule: BoundRule, source: BoundSource, unmapped?: string): string => {
   const { field, column, values } = rule;
   const unified = k(SHARED_COLUMNS[field].column);
   if (SHARED_COLUMNS[field].type === 'timestamptz')
@@ -122,36 +121,50 @@ const ruleBack = (rule: BoundRule, source: BoundSource): string => {
       ? unified
       : `(${unified} at time zone 'UTC')`;
   if (values === undefined) return unified;
-  const inverse = toLegacy(values, unified, column.name);
+  const inverse = toLegacy(values, unified, column.name, unmapped);
   if (!isAmbiguous(rule)) return inverse;
   const kept = attributeText(column.name);
-  return `case when ${kept} is not null and ${toUnified(values, kept, source.source, column.name)} = ${unified} then ${kept} else ${inverse} end`;
+  const meant = toUnified(values, kept, source.source, column.name, 'null');
+  return `case when ${meant} = ${unified} then ${kept} else ${inverse} end`;
 };
+
+/** A value on its way into a legacy column. What is no text is cast, for assignment would refuse it. */
+const written = (expression: string, column: CatalogColumn): string =>
+  TEXTUAL.has(column.baseType) ? expression : `cast(${expression} as ${column.type})`;
 
 /**
- * A value on its way into a legacy column. A text column takes it by assignment, which refuses what
- * is too long; a cast would cut it silently. Every other type is cast, for assignment would refuse.
+ * What parity compares. Times are compared as the legacy column would hold them, which may be coarser
+ * than `kits`. All else is compared as the text that `kits` holds, and nothing is cast to a legacy type:
+ * a value of `kits` that no legacy column can take (an unmapped status, an order id that is no number)
+ * must be named as a mismatch, where a cast would end the comparison of everything with an error; and
+ * 1.0 is not 1.00.
  */
-const written = (expression: string, column: CatalogColumn): string =>
-  isPlainText(column) || column.baseType === 'character'
-    ? expression
-    : `cast(${expression} as ${column.type})`;
-
-const comparable = (expression: string, column: CatalogColumn): string =>
-  HASHED_NATIVELY.has(column.baseType) && column.deterministicCollation && !column.isDomain
-    ? expression
-    : `(${expression})::text`;
-
 const compareRule = (rule: BoundRule, source: BoundSource) => {
-  const { column } = rule;
-  const back = ruleBack(rule, source);
-  const kits = isPlainText(column) ? back : `cast(${back} as ${column.type})`;
-  return {
-    column: column.name,
-    legacy: comparable(s(column), column),
-    kits: comparable(kits, column),
-  };
+  const { field, column } = rule;
+  const pair = (legacy: string, kits: string) => ({ column: column.name, legacy, kits });
+  switch (SHARED_COLUMNS[field].type) {
+    case 'timestamptz': {
+      const base = `cast(cast(${ruleBack(rule, source)} as ${column.type}) as ${column.baseType})`;
+      return pair(`${s(column)}::${column.baseType}`, base);
+    }
+    case 'jsonb':
+      return pair(`${s(column)}::text`, `${ruleBack(rule, source)}::text`);
+    case 'text':
+      return pair(
+        textOf(column),
+        ruleBack(rule, source, `'unmapped: ' || ${k(SHARED_COLUMNS[field].column)}`),
+      );
+  }
 };
+
+const compareAttribute = (column: CatalogColumn) => ({
+  column: column.name,
+  legacy: textOf(column),
+  kits:
+    column.baseType === 'jsonb'
+      ? `(k.legacy_attributes -> ${quoteLiteral(column.name)})::text`
+      : attributeText(column.name),
+});
 
 /** Generates a source's projections from its binding. */
 export const project = (binding: Binding, source: BoundSource): Projection => {
@@ -208,7 +221,7 @@ export const project = (binding: Binding, source: BoundSource): Projection => {
     ...source.attributes.map((column) => ({
       column: column.name,
       expression: written(
-        attributeBack(column, column.baseType === 'character' ? 'text' : column.type),
+        attributeBack(column, TEXTUAL.has(column.baseType) ? 'text' : column.type),
         column,
       ),
     })),
@@ -221,18 +234,16 @@ export const project = (binding: Binding, source: BoundSource): Projection => {
       legacy: `${s(source.ownerColumn)}::text`,
       kits: `${ownerBack}::text`,
     },
-    { column: 'user_id', legacy: userId, kits: k('user_id') },
+    ...(practitioners === undefined
+      ? []
+      : [{ column: 'kits.user_id', legacy: userId, kits: k('user_id') }]),
     {
-      column: 'owner_type',
+      column: 'kits.owner_type',
       legacy: `${quoteLiteral(mapping.owner.type)}::text`,
       kits: k('owner_type'),
     },
     ...writableRules.map((rule) => compareRule(rule, source)),
-    ...source.attributes.map((column) => ({
-      column: column.name,
-      legacy: comparable(s(column), column),
-      kits: comparable(attributeBack(column, column.type), column),
-    })),
+    ...source.attributes.map(compareAttribute),
   ];
 
   const collation =
@@ -244,6 +255,15 @@ export const project = (binding: Binding, source: BoundSource): Projection => {
     legacyFrom,
     backward,
     compared,
+    kept,
+    createdAtBack:
+      createdRule === undefined
+        ? 'null::timestamptz'
+        : ruleForward(
+            createdRule,
+            source,
+            `cast(${ruleBack(createdRule, source)} as ${createdRule.column.type})`,
+          ),
     legacyIdText,
     legacyKey: s(source.id),
     kitsKey: kitsKeyExpression('k.', source.source, source.idType, collation),

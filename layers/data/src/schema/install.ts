@@ -200,6 +200,12 @@ export const installKits = async (
   });
 };
 
+/**
+ * Everybody may execute a new function. With that, an application could put a mirror, which runs as the
+ * engine, behind a trigger on a temporary table of its own. A trigger that is there needs no such right.
+ */
+const REVOKE_FUNCTIONS = 'revoke execute on all functions in schema migration from public;';
+
 const generatedFunctions = (
   binding: Binding,
   projections: ReturnType<typeof project>[],
@@ -210,6 +216,7 @@ const generatedFunctions = (
     KITS_ID_FUNCTION,
     ...projections.flatMap((projection) => [syncToKits(projection), syncToLegacy(projection)]),
     triggerFunctions(binding, projections, sequences),
+    REVOKE_FUNCTIONS,
   ].join('\n');
 
 /**
