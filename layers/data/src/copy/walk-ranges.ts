@@ -2,6 +2,9 @@ import type { BoundSource } from '../catalog/bind-mapping.ts';
 import type { Session } from '../connection/database.ts';
 import { quoteIdentifier } from '../sql/identifier.ts';
 
+/** What a walk needs to know of a table: any of the organisation's with a unique key. */
+export type KeyedTable = Pick<BoundSource, 'relation' | 'id' | 'idType'>;
+
 /** Keys greater than `lower` up to and including `upper`; null is open. */
 export interface KeyRange {
   readonly lower: string | null;
@@ -11,7 +14,7 @@ export interface KeyRange {
 /** SQL of "alias.id in the range", with the bounds as parameters from `$first` on. */
 export const inRange = (
   key: string,
-  source: BoundSource,
+  source: KeyedTable,
   range: KeyRange,
   first: number,
 ): { sql: string; values: string[] } => {
@@ -29,7 +32,7 @@ export const inRange = (
 /** The key `rows` rows into a range, or undefined where the range has not as many: one bounded walk of the id's index. */
 export const keyAt = async (
   session: Session,
-  source: BoundSource,
+  source: KeyedTable,
   range: KeyRange,
   rows: number,
 ): Promise<string | undefined> => {
@@ -48,7 +51,7 @@ export const keyAt = async (
  */
 export const walkRanges = async (
   session: Session,
-  source: BoundSource,
+  source: KeyedTable,
   rows: number,
 ): Promise<KeyRange[]> => {
   const ranges: KeyRange[] = [];
