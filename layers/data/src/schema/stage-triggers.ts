@@ -1,7 +1,8 @@
 import type { Duty, Stage } from '@unified-kits/domain';
 import { STAGE_DEFINITIONS } from '@unified-kits/domain';
 import type { Binding } from '../catalog/bind-mapping.ts';
-import { qualifiedName, quoteIdentifier } from '../sql/identifier.ts';
+import { ENGINE_ROLE } from '../connection/database.ts';
+import { qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
 
 /** A table whose triggers make a stage. */
 export interface StagedTable {
@@ -48,11 +49,26 @@ const statementTriggers = (
 
 const KITS_MOVED = '(old.source, old.legacy_id) is distinct from (new.source, new.legacy_id)';
 
-const fence = (relation: string, authoritative: string): StageTrigger => ({
-  name: 'uk_refuse_statement',
-  duty: 'refuse',
-  create: `create trigger uk_refuse_statement before insert or update or delete or truncate on ${relation} for each statement execute function migration.refuse_write('${authoritative}')`,
-});
+/**
+ * Statements from outside, and rows from wherever they come: a statement inside another trigger is let
+ * pass as long as it changes no row, so without the second an application could write from a trigger on
+ * a temporary table of its own. The `when` spares the engine's own rows the call.
+ */
+const fence = (relation: string, authoritative: string): StageTrigger[] => {
+  const refuse = `execute function migration.refuse_write(${quoteLiteral(authoritative)})`;
+  return [
+    {
+      name: 'uk_refuse_statement',
+      duty: 'refuse',
+      create: `create trigger uk_refuse_statement before insert or update or delete or truncate on ${relation} for each statement ${refuse}`,
+    },
+    {
+      name: 'uk_refuse_row',
+      duty: 'refuse',
+      create: `create trigger uk_refuse_row before insert or update or delete on ${relation} for each row when (current_user <> ${quoteLiteral(ENGINE_ROLE)}) ${refuse}`,
+    },
+  ];
+};
 
 /** The tables of a binding with every trigger they may carry. */
 export const stagedTables = (binding: Binding): readonly StagedTable[] => {
@@ -63,12 +79,7 @@ export const stagedTables = (binding: Binding): readonly StagedTable[] => {
       relation,
       role: 'legacy',
       triggers: [
-        fence(relation, 'kits'),
-        {
-          name: 'uk_refuse_row',
-          duty: 'refuse',
-          create: `create trigger uk_refuse_row before insert or update or delete on ${relation} for each row execute function migration.refuse_write('kits')`,
-        },
+        ...fence(relation, 'kits'),
         ...statementTriggers(relation, 'capture', `capture_${source}`, moved),
         ...statementTriggers(relation, 'mirror', `mirror_${source}`, moved),
       ],
@@ -94,7 +105,7 @@ export const stagedTables = (binding: Binding): readonly StagedTable[] => {
       relation: binding.kits,
       role: 'kits',
       triggers: [
-        fence(binding.kits, 'the legacy table'),
+        ...fence(binding.kits, 'the legacy table'),
         ...statementTriggers(binding.kits, 'capture', 'capture_kits', KITS_MOVED),
         ...statementTriggers(binding.kits, 'mirror', 'mirror_kits', KITS_MOVED),
         {
