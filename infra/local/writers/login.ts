@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import {
+  APPLICATION_ROLE,
+  type Binding,
+  type Database,
+  qualifiedName,
+  quoteIdentifier,
+  quoteLiteral,
+} from '@unified-kits/data';
+import { SOURCES } from '@unified-kits/domain';
+
+/** The login that the writers use: a member of the application's role, never of the engine's. */
+const WRITER_LOGIN = 'kits_demo_writer';
+
+/**
+ * Makes the writers' login and gives the application's role what a service needs on the legacy tables:
+ * an organisation's own services have that already. A new password each time, which is kept nowhere.
+ *
+ * @returns the connection string of the writers.
+ * @throws pg.DatabaseError when the operator may not make roles or pass on these rights.
+ */
+export const writerLogin = async (
+  db: Database,
+  binding: Binding,
+  databaseUrl: string,
+): Promise<string> => {
+  const password = randomBytes(18).toString('hex');
+  const { mapping } = binding;
+  const { practitioners } = mapping.sources.practitioner_kits.owner;
+  const owners = [
+    qualifiedName(mapping.users.schema, mapping.users.table),
+    qualifiedName(practitioners.schema, practitioners.table),
+  ];
+  const schemas = new Set([
+    ...SOURCES.map((source) => mapping.sources[source].schema),
+    mapping.users.schema,
+    practitioners.schema,
+  ]);
+  await db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
+    await session.query(
+      `select pg_advisory_xact_lock(hashtextextended('unified-kits demo login', 0))`,
+    );
+    const { rowCount } = await session.query('select from pg_roles where rolname = $1', [
+      WRITER_LOGIN,
+    ]);
+    // Role statements take no parameters; the password is hexadecimal.
+    await session.query(
+      `${rowCount === 0 ? 'create' : 'alter'} role ${WRITER_LOGIN} login password ${quoteLiteral(password)}`,
+    );
+    await session.query(`grant ${APPLICATION_ROLE} to ${WRITER_LOGIN}`);
+    for (const schema of schemas)
+      await session.query(
+        `grant usage on schema ${quoteIdentifier(schema)} to ${APPLICATION_ROLE}`,
+      );
+    for (const source of SOURCES) {
+      const { relation, id } = binding.sources[source];
+      await session.query(
+        `grant select, insert, update, delete on ${relation} to ${APPLICATION_ROLE}`,
+      );
+      const { rows } = await session.query(
+        `select pg_get_serial_sequence($1, $2) as name where pg_get_serial_sequence($1, $2) is not null`,
+        [relation, id.name],
+      );
+      for (const { name } of rows)
+        await session.query(`grant usage on sequence ${name} to ${APPLICATION_ROLE}`);
+    }
+    for (const owner of owners)
+      await session.query(`grant select on ${owner} to ${APPLICATION_ROLE}`);
+  });
+  const url = new URL(databaseUrl);
+  url.username = WRITER_LOGIN;
+  url.password = password;
+  return url.href;
+};
