@@ -50,10 +50,7 @@ export const assertNeighbour = (from: Stage, to: Stage): void => {
     );
 };
 
-/**
- * The shortest legal way from one stage to another, without the first; empty when they are the same.
- * `avoid` leaves out the stages that a wish does not want on the way (the optional dual-write window).
- */
+/** The shortest legal way from one stage to another, without the first; empty when they are the same. */
 export const stagePath = (from: Stage, to: Stage): readonly Stage[] => {
   const queue: { stage: Stage; path: readonly Stage[] }[] = [{ stage: from, path: [] }];
   const seen = new Set<Stage>([from]);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { crossFaults } from './cross-checks.ts';
 
 /** The two legacy tables, by their role; an organisation's own table names are in the mapping. */
 export const SOURCES = ['kit', 'practitioner_kits'] as const;
@@ -101,18 +102,6 @@ const practitionerKitsSource = z.strictObject({ ...sourceShape, owner: practitio
 const ownerIdType = z.enum(['uuid', 'bigint', 'integer', 'text']);
 export type OwnerIdType = z.output<typeof ownerIdType>;
 
-const onlyOneRulePerColumn = (
-  source: z.output<typeof kitSource> | z.output<typeof practitionerKitsSource>,
-) => {
-  const owner = source.owner.type === 'client' ? source.owner.userId : source.owner.practitionerId;
-  const used = [
-    source.id.column,
-    owner,
-    ...SHARED_FIELDS.flatMap((field) => source.columns[field]?.column ?? []),
-  ];
-  return used.filter((column, index) => used.indexOf(column) !== index);
-};
-
 export const mappingSchema = z
   .strictObject({
     version: z.literal(1),
@@ -128,31 +117,14 @@ export const mappingSchema = z
     users: z.strictObject({ ...tableName.shape, id: identifier.default('id') }),
     sources: z.strictObject({ kit: kitSource, practitioner_kits: practitionerKitsSource }),
   })
-  .superRefine((mapping, context) => {
-    for (const source of SOURCES)
-      for (const column of onlyOneRulePerColumn(mapping.sources[source]))
-        context.addIssue({
-          code: 'custom',
-          path: ['sources', source],
-          message: `column "${column}" is named by two rules; one legacy column feeds one unified column`,
-        });
-    const [kit, practitionerKits] = [mapping.sources.kit, mapping.sources.practitioner_kits];
-    if (kit.schema === practitionerKits.schema && kit.table === practitionerKits.table)
-      context.addIssue({
-        code: 'custom',
-        path: ['sources'],
-        message: 'both sources name the same table',
-      });
-    for (const source of SOURCES) {
-      const { schema, table } = mapping.sources[source];
-      if (schema === mapping.target.schema && (table === 'kits' || table === 'kit_id_map'))
-        context.addIssue({
-          code: 'custom',
-          path: ['sources', source],
-          message: `"${schema}"."${table}" is the name of the table to be made; choose another target.schema`,
-        });
-    }
-  });
+  .superRefine(
+    (mapping, context) => {
+      for (const fault of crossFaults(mapping, SOURCES))
+        context.addIssue({ code: 'custom', ...fault });
+    },
+    // Also where a part is faulty by itself: whoever writes a mapping wants to know all of it at once.
+    { when: () => true },
+  );
 
 /** What a mapping file contains, before defaults are filled in. */
 export type MappingInput = z.input<typeof mappingSchema>;
