@@ -9,8 +9,15 @@ import {
   type Projection,
   project,
   quoteIdentifier,
+  quoteLiteral,
 } from '@unified-kits/data';
-import { parseMapping, SOURCES, type Source, type Stage } from '@unified-kits/domain';
+import {
+  parseMapping,
+  SHARED_COLUMNS,
+  SOURCES,
+  type Source,
+  type Stage,
+} from '@unified-kits/domain';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
@@ -153,6 +160,35 @@ const changeLegacy = async ({ db, binding, schema }: Prepared, source: Source) =
   }
 };
 
+/** The same on the other side: every text and every kept attribute of one kit, each by itself. */
+const changeKits = async ({ db, binding }: Prepared, source: Source) => {
+  const bound = binding.sources[source];
+  const projection = project(binding, bound);
+  const keys = (await snapshot(db, projection)).map(({ key }) => key as string);
+  const texts = bound.rules
+    .filter(({ field }) => SHARED_COLUMNS[field].type === 'text')
+    .map(({ field, column }) => ({
+      name: column.name,
+      change: `${SHARED_COLUMNS[field].column} = coalesce(${SHARED_COLUMNS[field].column}, '') || '~'`,
+    }));
+  const attributes = bound.attributes.map(({ name }) => ({
+    name,
+    change: `legacy_attributes = legacy_attributes || jsonb_build_object(${quoteLiteral(name)}, coalesce(legacy_attributes ->> ${quoteLiteral(name)}, '') || '~')`,
+  }));
+  for (const [index, { name, change }] of [...texts, ...attributes].entries()) {
+    const key = keys[index % keys.length] ?? '';
+    await db.query(
+      `update ${binding.kits} set ${change} where source = $1 and legacy_id = $2`,
+      [source, key],
+      engine,
+    );
+    expect((await differing(db, projection, keys)).get(key)).toEqual([name]);
+    await sync(db, projection, `sync_${source}_to_kits`, [key]);
+  }
+  for (const columns of (await differing(db, projection, keys)).values())
+    expect(columns).toEqual([]);
+};
+
 const noted = async (db: Database) =>
   db.query('select source, legacy_id, error from migration.pending_sync where error is not null');
 
@@ -215,13 +251,14 @@ describe('a generated legacy schema', () => {
     );
   });
 
-  it('shows parity every change of a single column, by name', async () => {
+  it('shows parity every change of a single column on either side, by name', async () => {
     await fc.assert(
       fc.asyncProperty(generatedSchema, (schema) =>
         withSchema(schema, async (prepared) => {
           for (const source of SOURCES) {
             await forward(prepared, source);
             await changeLegacy(prepared, source);
+            await changeKits(prepared, source);
           }
         }),
       ),

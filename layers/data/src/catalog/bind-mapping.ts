@@ -2,7 +2,6 @@ import {
   digest,
   type Mapping,
   MappingMismatch,
-  type OwnerIdType,
   SHARED_COLUMNS,
   SHARED_FIELDS,
   type SharedField,
@@ -12,6 +11,8 @@ import {
 } from '@unified-kits/domain';
 import type { Session } from '../connection/database.ts';
 import { qualifiedName } from '../sql/identifier.ts';
+import { checkGenerator, checkId, checkOwner, checkWritable, LOSSLESS } from './check-types.ts';
+import { Mismatches } from './mismatches.ts';
 import { type CatalogColumn, type CatalogTable, readTable } from './read-table.ts';
 
 /** A shared column and the legacy column that feeds it. */
@@ -50,46 +51,6 @@ export interface Binding {
   readonly schemaDigest: string;
 }
 
-const ID_TYPES = ['smallint', 'integer', 'bigint', 'uuid', 'text', 'character varying'];
-const INTEGER_WIDTH: Readonly<Record<string, number>> = { smallint: 2, integer: 4, bigint: 8 };
-
-/** Legacy types that a unified column can hold and give back unchanged. */
-const LOSSLESS: Readonly<Record<string, (column: CatalogColumn) => boolean>> = {
-  text: ({ baseType, typeKind }) =>
-    typeKind === 'e' ||
-    [
-      'text',
-      'character varying',
-      'character',
-      'name',
-      'citext',
-      'uuid',
-      'smallint',
-      'integer',
-      'bigint',
-      'numeric',
-      'boolean',
-    ].includes(baseType.split('.').at(-1) ?? ''),
-  jsonb: ({ baseType }) => baseType === 'jsonb',
-  timestamptz: ({ baseType }) =>
-    ['timestamp with time zone', 'timestamp without time zone', 'date'].includes(baseType),
-};
-
-const ownerTypeFits = (column: CatalogColumn, wanted: OwnerIdType): boolean => {
-  const [from, to] = [INTEGER_WIDTH[column.baseType], INTEGER_WIDTH[wanted]];
-  if (from !== undefined && to !== undefined) return from <= to;
-  if (wanted === 'text')
-    return column.baseType === 'text' || column.baseType === 'character varying';
-  return column.baseType === wanted;
-};
-
-class Mismatches {
-  readonly found: string[] = [];
-  add(table: string, column: string | undefined, why: string) {
-    this.found.push(`${table}${column === undefined ? '' : `, column "${column}"`}: ${why}`);
-  }
-}
-
 const columnOf = (
   table: CatalogTable,
   name: string,
@@ -104,21 +65,6 @@ const columnOf = (
       `there is no such column (the mapping uses it as ${role})`,
     );
   return column;
-};
-
-const checkOwner = (
-  column: CatalogColumn | undefined,
-  table: CatalogTable,
-  wanted: OwnerIdType,
-  option: string,
-  mismatches: Mismatches,
-) => {
-  if (column !== undefined && !ownerTypeFits(column, wanted))
-    mismatches.add(
-      qualifiedName(table.schema, table.table),
-      column.name,
-      `has type ${column.type}, but target.${option} is ${wanted}; set target.${option} to the type of the organisation's own ids`,
-    );
 };
 
 const bindRule = (
@@ -176,20 +122,11 @@ const bindSource = (
     return undefined;
   }
   const id = columnOf(table, rules.id.column, 'id', mismatches);
-  if (id !== undefined && (!ID_TYPES.includes(id.baseType) || id.isDomain))
-    mismatches.add(
-      relation,
-      id.name,
-      `has type ${id.type}; an id column is ${ID_TYPES.join(', ')}`,
-    );
-  if (id !== undefined && !id.deterministicCollation)
-    mismatches.add(
-      relation,
-      id.name,
-      'has a nondeterministic collation; two texts of one id could differ',
-    );
+  if (id !== undefined) checkId(id, relation, mismatches);
+  checkWritable(id, relation, mismatches);
   const ownerName = rules.owner.type === 'client' ? rules.owner.userId : rules.owner.practitionerId;
   const ownerColumn = columnOf(table, ownerName, 'owner', mismatches);
+  checkWritable(ownerColumn, relation, mismatches);
   if (rules.owner.type === 'client')
     checkOwner(ownerColumn, table, mapping.target.userIdType, 'userIdType', mismatches);
   else
@@ -268,7 +205,9 @@ export const bindMapping = async (session: Session, mapping: Mapping): Promise<B
     if (catalog === undefined) continue;
     tables.push(catalog);
     const one = bindSource(mapping, source, catalog, mismatches);
-    if (one !== undefined) bound[source] = one;
+    if (one === undefined) continue;
+    bound[source] = one;
+    await checkGenerator(session, one.mapping, one.id, one.relation, mismatches);
   }
   const users = await tableOf(
     session,
