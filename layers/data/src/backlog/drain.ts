@@ -1,15 +1,16 @@
-import { BacklogStuck, type Source, STAGE_DEFINITIONS } from '@unified-kits/domain';
+import { BacklogStuck, CopyYielded, type Source, STAGE_DEFINITIONS } from '@unified-kits/domain';
 import type pg from 'pg';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Database, Session } from '../connection/database.ts';
 import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
 import { readStage } from '../stage/read-stage.ts';
 import { enterDrain } from './drain-lock.ts';
-import { type Direction, deleteFromKits, lockAuthoritative, syncKeys } from './sync-keys.ts';
+import { parkNumbers } from './park-numbers.ts';
+import { type Direction, lockKeys, syncKeys } from './sync-keys.ts';
 import { type KeysBySource, type Selection, takeKeys } from './take-keys.ts';
 
 /** Measured best of 500 to 10,000; larger batches only hold their locks longer. */
-const BATCH = 2_000;
+const BATCH = 5_000;
 /** Taken keys leave dead rows that each further take must step over. */
 const BATCHES_PER_VACUUM = 25;
 
@@ -48,15 +49,26 @@ export const syncTaken = async (
 ): Promise<void> => {
   for (const [source, list] of keys) {
     const bound = binding.sources[source];
-    if (lockRows) await lockAuthoritative(session, binding, bound, direction, list);
-    await syncKeys(session, bound, direction, list);
+    const { present, absent } = lockRows
+      ? await lockKeys(session, binding, bound, direction, list)
+      : { present: list, absent: list };
+    await syncKeys(session, bound, direction, present, absent);
   }
 };
 
 const faultOf = (error: pg.DatabaseError): string =>
   [error.code, error.constraint].filter(Boolean).join(' ');
 
-/** Runs work under a savepoint; a fault of the data undoes it and is returned. */
+/** A deadlock or a lost lock means that a client was there first, as it should be: again. */
+const isYield = (error: unknown): error is pg.DatabaseError =>
+  hasSqlState(
+    error,
+    SQLSTATE.deadlockDetected,
+    SQLSTATE.lockNotAvailable,
+    SQLSTATE.serializationFailure,
+  );
+
+/** Runs work under a savepoint; a fault of the data, or a row that a client holds, undoes it and is returned. */
 const attempt = async (
   session: Session,
   work: () => Promise<void>,
@@ -67,7 +79,7 @@ const attempt = async (
     await session.query('release savepoint attempt');
     return undefined;
   } catch (error) {
-    if (!isRowFault(error)) throw error;
+    if (!isRowFault(error) && !isYield(error)) throw error;
     await session.query('rollback to savepoint attempt; release savepoint attempt');
     return faultOf(error);
   }
@@ -81,14 +93,15 @@ const isolate = async (
   keys: KeysBySource,
   lockRows: boolean,
 ): Promise<number> => {
-  if (direction === 'legacy-to-kits') {
-    const together = await attempt(session, async () => {
-      for (const [source, list] of keys)
-        await deleteFromKits(session, binding, binding.sources[source], list);
-      await syncTaken(session, binding, direction, keys, lockRows);
-    });
-    if (together === undefined) return 0;
-  }
+  const together = await attempt(session, async () => {
+    for (const [source, list] of keys) {
+      const bound = binding.sources[source];
+      if (lockRows) await lockKeys(session, binding, bound, direction, list);
+      await parkNumbers(session, binding, bound, direction, list);
+    }
+    await syncTaken(session, binding, direction, keys, lockRows);
+  });
+  if (together === undefined) return 0;
   let stuck = 0;
   for (const [source, list] of keys)
     for (const key of list) {
@@ -124,7 +137,9 @@ const drainOnce = (
       await enterDrain(session);
       const now = await directionNow(session);
       if (now === undefined) return { taken: 0, stuck: 0 };
-      const keys = await takeKeys(session, selection, BATCH);
+      if (now.mirrored)
+        await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
+      const keys = await takeKeys(session, selection, now.mirrored ? MIRRORED_BATCH : BATCH);
       const taken = sizeOf(keys);
       if (taken === 0) return { taken, stuck: 0 };
       if (mode === 'together') await syncTaken(session, binding, now.direction, keys, now.mirrored);
@@ -138,15 +153,6 @@ const drainOnce = (
     },
   );
 
-/** A deadlock or a lost lock means that a client was there first, as it should be: again. */
-const isYield = (error: unknown) =>
-  hasSqlState(
-    error,
-    SQLSTATE.deadlockDetected,
-    SQLSTATE.lockNotAvailable,
-    SQLSTATE.serializationFailure,
-  );
-
 const step = async (db: Database, binding: Binding, selection: Selection) => {
   for (let tries = 0; ; tries += 1)
     try {
@@ -157,7 +163,13 @@ const step = async (db: Database, binding: Binding, selection: Selection) => {
         selection === 'stuck' || tries > 0 ? 'isolated' : 'together',
       );
     } catch (error) {
-      if (!isRowFault(error) && !(isYield(error) && tries < 5)) throw error;
+      if (isRowFault(error)) continue;
+      if (!isYield(error)) throw error;
+      if (tries >= TRIES)
+        throw new CopyYielded(
+          `the drain lost its locks ${tries + 1} times: look for a session of a dead worker that still holds a chunk open, or for another drain`,
+          { cause: error },
+        );
     }
 };
 

@@ -14,7 +14,20 @@ export const CANONICAL_SETTINGS: Readonly<Record<string, string>> = {
   row_security: 'off',
 };
 
+const setClauses = (settings: readonly (readonly [string, string])[]): string =>
+  settings
+    .map(([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`)
+    .join(' ');
+
 /** The same as `SET` clauses of a function. */
-export const CANONICAL_FUNCTION_SETTINGS = Object.entries(CANONICAL_SETTINGS)
-  .map(([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`)
-  .join(' ');
+export const CANONICAL_FUNCTION_SETTINGS = setClauses(Object.entries(CANONICAL_SETTINGS));
+
+/**
+ * Those that a function needs which makes no text of a time, a number with a point, bytes or money:
+ * each clause costs every call (measured, 16 µs for them all in a mirror of 85).
+ */
+export const MINIMAL_FUNCTION_SETTINGS = setClauses(
+  Object.entries(CANONICAL_SETTINGS).filter(
+    ([name]) => name === 'search_path' || name === 'row_security',
+  ),
+);

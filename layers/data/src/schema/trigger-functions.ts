@@ -2,7 +2,7 @@ import { FENCE_SQLSTATE, UNMAPPED_VALUE_SQLSTATE } from '@unified-kits/domain';
 import type { Binding, BoundSource } from '../catalog/bind-mapping.ts';
 import type { CatalogColumn } from '../catalog/read-table.ts';
 import { ENGINE_ROLE } from '../connection/database.ts';
-import { CANONICAL_FUNCTION_SETTINGS } from '../connection/settings.ts';
+import { CANONICAL_FUNCTION_SETTINGS, MINIMAL_FUNCTION_SETTINGS } from '../connection/settings.ts';
 import { kitsKeyExpression, type Projection } from '../projection/projection.ts';
 import { dollarQuote, qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
 import { syncToKitsName, syncToLegacyName } from './sync-functions.ts';
@@ -116,20 +116,41 @@ begin${body}
   return null;
 end `)};`;
 
-const MIRROR_SETTINGS = `${CANONICAL_FUNCTION_SETTINGS} set lock_timeout = '${MIRROR_LOCK_TIMEOUT}'`;
+/** Types whose text is the same under every setting. */
+const SETTLED = new Set([
+  'text',
+  'character varying',
+  'character',
+  'uuid',
+  'smallint',
+  'integer',
+  'bigint',
+  'numeric',
+  'boolean',
+  'json',
+  'jsonb',
+]);
+
+const mirrorSettings = (...sources: readonly BoundSource[]): string => {
+  const settled = sources.every(({ attributes }) =>
+    attributes.every(({ baseType, typeKind }) => typeKind === 'e' || SETTLED.has(baseType)),
+  );
+  return `${settled ? MINIMAL_FUNCTION_SETTINGS : CANONICAL_FUNCTION_SETTINGS} set lock_timeout = '${MIRROR_LOCK_TIMEOUT}'`;
+};
 
 /** What a mirror calls: its function and whether the rows are new, so that no update is tried first. */
 const syncCall = (routine: string, suffix: string) => `
     perform ${routine}(keys${suffix}, gone${suffix}, tg_op = 'INSERT');`;
 
-const legacyTriggers = ({ source, id, idType }: BoundSource): string => {
+const legacyTriggers = (bound: BoundSource): string => {
+  const { source, id, idType } = bound;
   const key = `r.${quoteIdentifier(id.name)}`;
   const mirror = (name: string, occasion: Occasion) => {
     const { declare, assign } = keyArrays(occasion, key, idType, '');
     const work = guarded(syncCall(syncToKitsName(source), ''), noteFailed(source, ''));
     return trigger(
       name,
-      MIRROR_SETTINGS,
+      mirrorSettings(bound),
       `${declare} fault text; broken text;`,
       `${assign}${work}`,
     );
@@ -174,7 +195,7 @@ const kitsTriggers = (projections: readonly Projection[]): string => {
     );
     return trigger(
       name,
-      MIRROR_SETTINGS,
+      mirrorSettings(...projections.map(({ source }) => source)),
       `${parts.map(({ declare }) => declare).join(' ')} fault text; broken text;`,
       `${parts.map(({ assign }) => assign).join('')}${work}`,
     );
