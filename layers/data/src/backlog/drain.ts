@@ -11,6 +11,15 @@ import { type KeysBySource, type Selection, takeKeys } from './take-keys.ts';
 
 /** Measured best of 500 to 10,000; larger batches only hold their locks longer. */
 const BATCH = 5_000;
+/** While a mirror is on the rows' writers wait for the batch to end. */
+const MIRRORED_BATCH = 500;
+/**
+ * How long the drain waits for a row that a client has locked: far less than `deadlock_timeout` (1 s),
+ * after which the server would choose a victim, and it could be the client.
+ */
+const ROW_LOCK_TIMEOUT = { together: '300ms', isolated: '20ms' } as const;
+/** Tries again of a batch that lost its locks; a chunk that does not end costs 5 s each. */
+const TRIES = 2;
 /** Taken keys leave dead rows that each further take must step over. */
 const BATCHES_PER_VACUUM = 25;
 
@@ -49,10 +58,10 @@ export const syncTaken = async (
 ): Promise<void> => {
   for (const [source, list] of keys) {
     const bound = binding.sources[source];
-    const { present, absent } = lockRows
-      ? await lockKeys(session, binding, bound, direction, list)
-      : { present: list, absent: list };
-    await syncKeys(session, bound, direction, present, absent);
+    if (lockRows) {
+      const { present, absent } = await lockKeys(session, binding, bound, direction, list);
+      await syncKeys(session, bound, direction, present, absent);
+    } else await syncKeys(session, bound, direction, list, null);
   }
 };
 
@@ -163,7 +172,7 @@ const step = async (db: Database, binding: Binding, selection: Selection) => {
         selection === 'stuck' || tries > 0 ? 'isolated' : 'together',
       );
     } catch (error) {
-      if (isRowFault(error)) continue;
+      if (isRowFault(error) && tries < TRIES) continue;
       if (!isYield(error)) throw error;
       if (tries >= TRIES)
         throw new CopyYielded(

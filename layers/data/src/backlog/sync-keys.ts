@@ -40,13 +40,16 @@ export const lockKeys = async (
   return { present: [...present], absent };
 };
 
-/** Brings the other store's rows up to the authoritative one: `keys` are upserted, `gone` deleted where they are gone. */
+/**
+ * Brings the other store's rows up to the authoritative one: `keys` are upserted, `gone` deleted where
+ * they are gone; null says that some of `keys` may be gone.
+ */
 export const syncKeys = async (
   session: Session,
   source: BoundSource,
   direction: Direction,
   keys: readonly string[],
-  gone: readonly string[],
+  gone: readonly string[] | null,
 ): Promise<void> => {
   const routine =
     direction === 'legacy-to-kits'
