@@ -18,3 +18,16 @@ export const readParityProof = async (
       [batchId, epoch],
     )
   ).rows[0];
+
+/** The last finished parity run of a batch, in whatever stage it was. */
+export const readLastProof = async (
+  session: Session,
+  batchId: string,
+): Promise<ParityProof | undefined> =>
+  (
+    await session.query(
+      `select id as "runId", compared::float8 as compared, mismatched::float8 as mismatched from migration.parity_run
+        where batch_id = $1 and finished_at is not null order by started_at desc limit 1`,
+      [batchId],
+    )
+  ).rows[0];

@@ -1,0 +1,37 @@
+import { FlipBlocked, SchemaVersionMismatch } from '@unified-kits/domain';
+import { z } from 'zod';
+import { bound } from '../runtime/bound.ts';
+import { phaseHandler } from '../runtime/phase-handler.ts';
+import { reconcile } from '../runtime/reconcile.ts';
+
+/** "Parameter Store Change" of EventBridge, or the schedule, which names no parameter. */
+const event = z.looseObject({ detail: z.looseObject({ name: z.string().optional() }).optional() });
+
+/** Brings flags and stage together whenever a flag changes, and once a minute in case an event was lost. */
+export const handler = phaseHandler('flag-changed', event, async ({ detail }, call) => {
+  const { db, flags, phase, deadline, environment } = call;
+  if (detail?.name !== undefined && !flags.owns(detail.name)) return { done: true, ours: false };
+  let binding: Awaited<ReturnType<typeof bound>>;
+  try {
+    binding = await bound(call);
+  } catch (error) {
+    // Before phase 1, and after its rollback, flags have nothing to switch.
+    if (error instanceof SchemaVersionMismatch) return { done: true, installed: false };
+    throw error;
+  }
+  try {
+    return await reconcile({
+      db,
+      binding,
+      flags,
+      phase,
+      actor: 'flag-changed',
+      deadline,
+      environment: environment.name,
+    });
+  } catch (error) {
+    // The wish stands; the schedule tries again.
+    if (error instanceof FlipBlocked) return { done: false, blocked: error.message };
+    throw error;
+  }
+});

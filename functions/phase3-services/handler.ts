@@ -1,0 +1,81 @@
+import {
+  type Flags,
+  FlipRefused,
+  STAGE_DEFINITIONS,
+  STAGES,
+  type Stage,
+} from '@unified-kits/domain';
+import { z } from 'zod';
+import { enterPhase } from '../runtime/batch-of-run.ts';
+import { bound } from '../runtime/bound.ts';
+import { type Call, phaseHandler } from '../runtime/phase-handler.ts';
+import { reconcile } from '../runtime/reconcile.ts';
+import { type Run, runSchema } from '../runtime/run.ts';
+
+const target = z.enum(['reads', 'writes', 'unified']);
+type Target = z.output<typeof target>;
+
+const event = z.discriminatedUnion('action', [
+  z.object({ action: z.literal('switch'), run: runSchema, batchId: z.string(), target }),
+  z.object({ action: z.literal('guard-off'), run: runSchema, batchId: z.string() }),
+]);
+
+const atLeast = (stage: Stage, least: Stage) => STAGES.indexOf(stage) >= STAGES.indexOf(least);
+
+const reached = (to: Target, stage: Stage, flags: Flags): boolean => {
+  if (to === 'unified') return atLeast(stage, 'unified');
+  if (STAGE_DEFINITIONS[stage].writes === 'kits') return true;
+  return to === 'reads' && stage === 'mirrored' && flags.unifiedReads;
+};
+
+/** Whether the input asked to go no further. */
+const stops = ({ until }: Run, stage: Stage): boolean =>
+  until !== 'closed' && atLeast(stage, until);
+
+const wish = (to: Target, run: Run): Partial<Flags> => {
+  if (to === 'reads') return { unifiedReads: true };
+  return {
+    unifiedReads: true,
+    unifiedWrites: true,
+    dualWrite: to === 'writes' && run.dualWrite,
+  };
+};
+
+/**
+ * One step of the switch: sets its flags, or with `"flags": "manual"` waits for the operator to set them,
+ * and reconciles. `done: false` until the flags and the stage both say that the step is taken.
+ *
+ * @throws {FlipRefused} when the flags had to be put back; in manual mode that is between the operator and
+ * the reconciler, and the wait goes on.
+ */
+const switchTo = async (run: Run, batchId: string, to: Target, call: Call) => {
+  const { db, flags, phase, deadline, environment } = call;
+  // Once the writes are on `kits` workers are at work again, and the guard is off.
+  const { stage } = await enterPhase(call, run.execution, batchId, {
+    guarded: to !== 'unified' && run.flags === 'auto',
+  });
+  if (reached(to, stage, await flags.read())) return { done: true, stage, stop: stops(run, stage) };
+  if (run.flags === 'auto') await flags.write(wish(to, run));
+  const result = await reconcile({
+    db,
+    binding: await bound(call),
+    flags,
+    phase,
+    actor: run.actor,
+    deadline,
+    environment: environment.name,
+  });
+  if (reached(to, result.stage, await flags.read()))
+    return { done: true, stage: result.stage, stop: stops(run, result.stage) };
+  const [reason] = result.putBack;
+  if (run.flags === 'auto' && reason !== undefined) throw new FlipRefused(reason);
+  return { done: false, stage: result.stage, stop: false };
+};
+
+/** Phase 3: the flags, and the stage that follows them; workers may go on when the guard is off. */
+export const handler = phaseHandler('phase3-services', event, async (asked, call) => {
+  if (asked.action === 'switch') return switchTo(asked.run, asked.batchId, asked.target, call);
+  const { stage } = await enterPhase(call, asked.run.execution, asked.batchId, { guarded: false });
+  await call.flags.write({ migrationInProgress: false });
+  return { done: true, stage, stop: stops(asked.run, stage) };
+});

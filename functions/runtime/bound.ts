@@ -1,0 +1,17 @@
+import { type Binding, bindInstalled, loadMapping } from '@unified-kits/data';
+import type { Mapping } from '@unified-kits/domain';
+import type { Call } from './phase-handler.ts';
+
+/** The environment's mapping. */
+export const mappingOf = ({ environment }: Call): Promise<Mapping> =>
+  loadMapping(environment.mappingPath);
+
+/**
+ * The mapping bound to the live schema.
+ *
+ * @throws {SchemaVersionMismatch} when phase 1 has not run, or ran with another mapping or schema.
+ */
+export const bound = async (call: Call): Promise<Binding> => {
+  const mapping = await mappingOf(call);
+  return call.db.transaction({}, (session) => bindInstalled(session, mapping));
+};

@@ -1,0 +1,54 @@
+import { hasSqlState, SQLSTATE } from '@unified-kits/data';
+import { DatabaseUnwell, UnifiedKitsError } from '@unified-kits/domain';
+import pg from 'pg';
+
+/** A statement failed for a reason that nobody foresaw; the message has no value of any row. */
+export class DatabaseFault extends UnifiedKitsError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('DatabaseFault', message, options);
+  }
+}
+
+/** What the network or the driver says when a server restarts, fails over or has no room. */
+const LOST_CONNECTION =
+  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|not queryable/;
+
+const isPassing = (error: pg.DatabaseError): boolean =>
+  // 08: connection, 53: resources, 57P: an operator's intervention, such as a restart.
+  /^(08|53|57P)/.test(error.code ?? '') ||
+  hasSqlState(
+    error,
+    SQLSTATE.lockNotAvailable,
+    SQLSTATE.deadlockDetected,
+    SQLSTATE.serializationFailure,
+    SQLSTATE.queryCanceled,
+  );
+
+const where = ({ code, schema, table, constraint, column }: pg.DatabaseError): string =>
+  [code, schema, table, constraint ?? column].filter(Boolean).join(' ');
+
+/**
+ * The error that leaves a function: its name decides what the workflow does, and its message ends in logs
+ * and in the execution's history. A message of the server's may quote a row's value, so it stays behind.
+ */
+export const publicError = (error: unknown): unknown => {
+  if (error instanceof pg.DatabaseError)
+    return isPassing(error)
+      ? new DatabaseUnwell(`the database stopped a statement (${where(error)}): try again`, {
+          cause: error,
+        })
+      : new DatabaseFault(
+          `the database refused a statement (${where(error)}): look at its log for the statement`,
+          { cause: error },
+        );
+  if (
+    error instanceof Error &&
+    !(error instanceof UnifiedKitsError) &&
+    (LOST_CONNECTION.test(error.message) ||
+      ('code' in error && LOST_CONNECTION.test(String(error.code))))
+  )
+    return new DatabaseUnwell('the connection to the database was lost: try again', {
+      cause: error,
+    });
+  return error;
+};

@@ -1,0 +1,211 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  DescribeExecutionCommand,
+  type ExecutionStatus,
+  SFNClient,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { handler as flagChanged } from '../../functions/flag-changed/handler.ts';
+import { handler as phase0 } from '../../functions/phase0-analysis/handler.ts';
+import { handler as phase1 } from '../../functions/phase1-schema/handler.ts';
+import { handler as phase2 } from '../../functions/phase2-migration/handler.ts';
+import { handler as phase3 } from '../../functions/phase3-services/handler.ts';
+import { handler as phase6 } from '../../functions/phase6-validation/handler.ts';
+import { handler as phase7 } from '../../functions/phase7-cleanup/handler.ts';
+import { handler as rollback } from '../../functions/rollback/handler.ts';
+import { closeDatabaseAt } from '../../functions/runtime/database.ts';
+import { withEnvironment } from '../../functions/runtime/environment.ts';
+import { FlagStore } from '../../functions/runtime/flag-store.ts';
+import {
+  loadWorkflow,
+  WORKFLOWS,
+  type Workflow,
+  type WorkflowFunction,
+} from '../workflows/load-workflow.ts';
+import { type LambdaHandler, localFunctions } from './aws/functions.ts';
+import { type LocalAws, startLocalAws } from './aws/start.ts';
+
+export interface SystemOptions {
+  readonly databaseUrl: string;
+  /** Keeps the flags here, so that they survive the process; in memory only by default. */
+  readonly stateFile?: string | undefined;
+  /** `local` by default. */
+  readonly environment?: string | undefined;
+  /** The reference schema's mapping by default. */
+  readonly mappingPath?: string | undefined;
+  /** Factor for the pauses between tries, and for the waits on an operator; 1 by default. */
+  readonly waitScale?: number | undefined;
+  /** Seconds between two runs of the schedule that reconciles flags and stage; 60 by default. */
+  readonly scheduleSeconds?: number | undefined;
+  /** As configured on AWS: 900 s by default. */
+  readonly functionTimeoutSeconds?: number | undefined;
+  /** Where the functions' log lines go; nowhere by default. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+export interface EndedExecution {
+  readonly status: Exclude<ExecutionStatus, 'RUNNING'>;
+  /** Parsed; undefined unless it succeeded. */
+  readonly output: unknown;
+  readonly error: string | undefined;
+  readonly cause: string | undefined;
+}
+
+/** The whole system on one machine: the same workflows and handlers as on AWS. */
+export interface System {
+  readonly aws: LocalAws;
+  readonly sfn: SFNClient;
+  readonly ssm: SSMClient;
+  /** The flags as an operator sees and sets them. */
+  readonly flags: FlagStore;
+  readonly stateMachineArns: Readonly<Record<Workflow, string>>;
+  /** Starts an execution of the cutover; returns its ARN. */
+  startCutover(input: Readonly<Record<string, unknown>>): Promise<string>;
+  /** Starts an execution of the rollback; returns its ARN. */
+  startRollback(input: Readonly<Record<string, unknown>>): Promise<string>;
+  /** Resolves when an execution has ended, however it did. */
+  waitForExecution(executionArn: string): Promise<EndedExecution>;
+  /** Aborts what runs and closes everything; again is harmless. */
+  stop(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+const HANDLERS: Readonly<Record<WorkflowFunction, LambdaHandler>> = {
+  'phase0-analysis': phase0,
+  'phase1-schema': phase1,
+  'phase2-migration': phase2,
+  'phase3-services': phase3,
+  'phase6-validation': phase6,
+  'phase7-cleanup': phase7,
+  rollback,
+};
+
+/** How soon a finished execution is noticed, in milliseconds. */
+const POLL_MS = 50;
+
+/** Calls `flag-changed` for each parameter change, and by a schedule because events may be lost. */
+const wireFlagChanged = (
+  aws: LocalAws,
+  call: (event: unknown) => Promise<unknown>,
+  scheduleSeconds: number,
+): (() => void) => {
+  const unsubscribe = aws.onParameterChange(async (event) => {
+    await call(event);
+  });
+  const scheduled = setInterval(() => {
+    call({ source: 'aws.scheduler' }).catch((error: unknown) => {
+      process.emitWarning(
+        `The schedule of flag-changed failed: ${error instanceof Error ? error.name : String(error)}`,
+      );
+    });
+  }, scheduleSeconds * 1000);
+  scheduled.unref();
+  return () => {
+    clearInterval(scheduled);
+    unsubscribe();
+  };
+};
+
+/**
+ * Starts the loopback AWS, binds the functions and the workflows to it, and wires the flags.
+ *
+ * @throws {LocalStateError} when the state file cannot be read.
+ */
+export const startSystem = async (options: SystemOptions): Promise<System> => {
+  const {
+    databaseUrl,
+    stateFile,
+    environment = 'local',
+    mappingPath,
+    waitScale = 1,
+    scheduleSeconds = 60,
+    functionTimeoutSeconds = 900,
+    log = () => {},
+  } = options;
+  const aws = await startLocalAws({
+    waitScale,
+    ...(stateFile === undefined ? {} : { stateFile }),
+  });
+  const variables = {
+    DATABASE_URL: databaseUrl,
+    KITS_ENVIRONMENT: environment,
+    KITS_MAPPING: mappingPath,
+    AWS_ENDPOINT_URL: aws.endpoint,
+    AWS_REGION: aws.region,
+    AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
+  };
+  const local =
+    (handler: LambdaHandler): LambdaHandler =>
+    (event, context) =>
+      withEnvironment({ variables, log }, () => handler(event, context));
+  const arnOf = (name: string) => aws.functionArn(`unified-kits-${environment}-${name}`);
+  for (const [name, handler] of Object.entries(HANDLERS))
+    aws.registerFunction(arnOf(name), local(handler), { timeoutSeconds: functionTimeoutSeconds });
+  const register = (workflow: Workflow) =>
+    aws.registerStateMachine({
+      name: `unified-kits-${environment}-${workflow}`,
+      definition: loadWorkflow(workflow, arnOf),
+    });
+  const [cutover, rolledBack] = WORKFLOWS.map(register);
+  if (cutover === undefined || rolledBack === undefined) throw new TypeError('two workflows');
+
+  const { endpoint, region, credentials } = aws;
+  const sfn = new SFNClient({ endpoint, region, credentials });
+  const ssm = new SSMClient({ endpoint, region, credentials });
+  const flags = new FlagStore(ssm, environment);
+  // EventBridge calls it, not Step Functions, so it is bound beside the workflows' functions.
+  const rules = localFunctions();
+  rules.register(arnOf('flag-changed'), local(flagChanged), {
+    timeoutSeconds: functionTimeoutSeconds,
+  });
+  const unwire = wireFlagChanged(
+    aws,
+    (event) => rules.invoke(arnOf('flag-changed'), JSON.stringify(event)),
+    scheduleSeconds,
+  );
+
+  const start = async (stateMachineArn: string, input: unknown): Promise<string> => {
+    const { executionArn } = await sfn.send(
+      new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
+    );
+    if (executionArn === undefined) throw new TypeError('StartExecution answers with an ARN');
+    return executionArn;
+  };
+  let stopping: Promise<void> | undefined;
+  return {
+    aws,
+    sfn,
+    ssm,
+    flags,
+    stateMachineArns: { cutover, rollback: rolledBack },
+    startCutover: (input) => start(cutover, input),
+    startRollback: (input) => start(rolledBack, input),
+    async waitForExecution(executionArn) {
+      for (;;) {
+        const { status, output, error, cause } = await sfn.send(
+          new DescribeExecutionCommand({ executionArn }),
+        );
+        if (status !== undefined && status !== 'RUNNING')
+          return {
+            status,
+            output: output === undefined ? undefined : JSON.parse(output),
+            error,
+            cause,
+          };
+        await sleep(POLL_MS);
+      }
+    },
+    stop(given) {
+      stopping ??= (async () => {
+        unwire();
+        await aws.stop(given);
+        await rules.idle();
+        sfn.destroy();
+        ssm.destroy();
+        await closeDatabaseAt(databaseUrl);
+      })();
+      return stopping;
+    },
+  };
+};
