@@ -146,8 +146,7 @@ const drainOnce = (
       await enterDrain(session);
       const now = await directionNow(session);
       if (now === undefined) return { taken: 0, stuck: 0 };
-      if (now.mirrored)
-        await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
+      if (now.mirrored) await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
       const keys = await takeKeys(session, selection, now.mirrored ? MIRRORED_BATCH : BATCH);
       const taken = sizeOf(keys);
       if (taken === 0) return { taken, stuck: 0 };

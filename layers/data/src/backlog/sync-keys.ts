@@ -55,8 +55,8 @@ export const syncKeys = async (
     direction === 'legacy-to-kits'
       ? syncToKitsName(source.source)
       : syncToLegacyName(source.source);
-  await session.query(
-    `select ${routine}(${arrayOf(source)}, $2::text[]::${source.idType}[])`,
-    [keys, gone],
-  );
+  await session.query(`select ${routine}(${arrayOf(source)}, $2::text[]::${source.idType}[])`, [
+    keys,
+    gone,
+  ]);
 };

@@ -16,7 +16,8 @@ export const syncToLegacyName = (source: string): string =>
  * Brings the rows of some keys in `kits` up to the legacy table: those of $1 are upserted from it,
  * those of $2 deleted where the legacy row is gone. Deletions come first, so that a kit number may
  * move from a deleted kit to a new one. A null $2 says that $1 may hold such keys too: they are looked
- * for only when an update has missed some. $3 says that all rows are new, so that none is updated first. The mirror and the drain both call it: one statement of what
+ * for only when an update has missed some. $3 says that all rows
+ * are new, so that none is updated first; one that a failed deletion has left is overwritten. The mirror and the drain both call it: one statement of what
  * "in step" means. A legacy column may be called what a variable is called, and an `on conflict (column)`
  * cannot be qualified: so the parameters have no names, and what else could be either ("found", "$1")
  * is the column. The plan is generic: an array's length would otherwise have each call planned anew
@@ -62,7 +63,7 @@ begin
       ${list([...forward.map(({ expression }) => expression), '(select batch_id from migration.stage)'])}
       from ${legacyFrom}
      where ${legacyKey} = any ($1)
-       and not exists (select from ${binding.kits} k where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = ${legacyKey})
+       and ($3 or not exists (select from ${binding.kits} k where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = ${legacyKey}))
      order by ${legacyKey}
     on conflict ${keyArbiter(binding, source.source)} do update set
       ${list(changing.map(({ column }) => `${quoteIdentifier(column)} = excluded.${quoteIdentifier(column)}`))};
@@ -118,7 +119,7 @@ begin
       ${list(backward.map(({ expression }) => expression))}
       from ${binding.kits} k
      where k.source = ${quoteLiteral(source.source)} and ${kitsKey} = any ($1)
-       and not exists (select from ${source.relation} s where ${legacyKey} = ${kitsKey})
+       and ($3 or not exists (select from ${source.relation} s where ${legacyKey} = ${kitsKey}))
      order by ${kitsKey}
     on conflict (${quoteIdentifier(source.id.name)}) do update set
       ${list(changing.map(({ column }) => `${quoteIdentifier(column)} = excluded.${quoteIdentifier(column)}`))};
