@@ -103,7 +103,7 @@ const noteFailed = (source: string, suffix: string) => `
 const guarded = (work: string, notes: string) => `
   begin
 ${work}
-  exception when others then
+  exception when others or assert_failure then
     get stacked diagnostics fault = returned_sqlstate, broken = constraint_name;
     fault := rtrim(fault || ' ' || coalesce(broken, ''));
 ${notes}
