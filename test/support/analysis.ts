@@ -19,11 +19,17 @@ export const bound = async (db: Database, mapping: Mapping): Promise<Binding> =>
 export const analysed = async (
   db: Database,
   mapping: Mapping,
-  options: Partial<AnalyseOptions> = {},
+  {
+    binding,
+    ...options
+  }: Partial<AnalyseOptions> & {
+    /** For a role that may not install. */
+    readonly binding?: Binding;
+  } = {},
 ): Promise<Analysis> => {
-  const binding = await bound(db, mapping);
+  const on = binding ?? (await bound(db, mapping));
   for (let calls = 0; calls < 10_000; calls += 1) {
-    const outcome = await analyse(db, binding, { deadline: Date.now() + 60_000, ...options });
+    const outcome = await analyse(db, on, { deadline: Date.now() + 60_000, ...options });
     if (outcome.done) return outcome.analysis;
   }
   throw new Error('the analysis does not end');

@@ -1,4 +1,10 @@
-import { type FindingCode, MOST_KEYS, SOURCES, type Tally } from '@unified-kits/domain';
+import {
+  type FindingCode,
+  type FindingSource,
+  MOST_KEYS,
+  SOURCES,
+  type Tally,
+} from '@unified-kits/domain';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Session } from '../connection/database.ts';
 import { quoteIdentifier } from '../sql/identifier.ts';
@@ -8,26 +14,46 @@ import { kitNumberColumn } from './scanned-tables.ts';
 /** Equal hashes looked into by one statement. */
 const HASHES_PER_STATEMENT = 5_000;
 
-/** Where the search stands: a bucket, and the last hash of it that was looked into. */
+/** Where a search stands: a bucket, and the last hash of it that was looked into. */
 export interface DuplicateCursor {
   readonly bucket: number;
   readonly hash: string | null;
 }
 
+interface Judgement {
+  readonly code: FindingCode;
+  readonly source: FindingSource;
+  readonly column?: string | undefined;
+  /** Whether a row is part of it: SQL over a row of texts and the windows `equal` and `alike`. */
+  readonly holds: string;
+  readonly key: string;
+}
+
+interface Search {
+  readonly names: readonly Scanned[];
+  readonly tables: readonly ScannedTable[];
+  /** SQL of the text in which rows are equal; the table's own is that in which they are alike. */
+  readonly exact: (table: ScannedTable) => string;
+  readonly judgements: readonly Judgement[];
+}
+
+/** The next hashes that several rows have; that of the empty text says nothing. */
+const SUSPECTS = `
+select coalesce(array_agg(hash::text order by hash), '{}') as hashes from (
+  select u.hash from migration.analysis_hash h cross join unnest(h.hashes) u(hash)
+   where h.source = any ($1) and h.bucket = $2 and ($3::bigint is null or u.hash > $3)
+     and u.hash <> hashtextextended('' collate "C", 0)
+   group by u.hash having count(*) > 1 order by u.hash limit $4) suspects`;
+
 /**
  * The rows behind equal hashes, read again by key: a hash only suspects, the texts decide. `offset 0`
  * makes each of them one look-up in the id's index, whatever the planner believes about their number.
  */
-const suspects = (tables: readonly ScannedTable[], exact: (table: ScannedTable) => string) => `
-with suspects as materialized (
-  select u.hash from migration.analysis_hash h cross join unnest(h.hashes) u(hash)
-   where h.source = any ($1) and h.bucket = $2 and ($3::bigint is null or u.hash > $3)
-   group by u.hash having count(*) > 1 order by u.hash limit $4
-), members as materialized (
+const judge = ({ tables, exact, judgements }: Search): string => `
+with members as materialized (
   select distinct h.source, u.hash, u.key
     from migration.analysis_hash h cross join unnest(h.hashes, h.keys) u(hash, key)
-    join suspects on suspects.hash = u.hash
-   where h.source = any ($1) and h.bucket = $2
+   where h.source = any ($1) and h.bucket = $2 and u.hash = any ($3::bigint[])
 ), texts as materialized (
 ${tables
   .map(
@@ -37,97 +63,121 @@ ${tables
         from ${table.relation} s where s.${quoteIdentifier(table.id.name)} = cast(m.key as ${table.idType})
       offset 0
     ) t
-   where m.source = '${table.name}' and t.folded <> ''`,
+   where m.source = '${table.name}'`,
   )
   .join('\n   union all\n')}
-)`;
-
-const tally = (name: string, key: string): string =>
-  `count(*) filter (where ${name}) as ${name}, (array_agg(${key} order by hash, source, key) filter (where ${name}))[1:${MOST_KEYS}] as ${name}_keys`;
-const BOTH = `source || ':' || key`;
-const END = `(select max(hash)::text from suspects) as last, (select count(*) from suspects)::int as looked`;
-
-const next = (cursor: DuplicateCursor, row: { looked: number; last: string | null }) =>
-  row.looked < HASHES_PER_STATEMENT
-    ? { bucket: cursor.bucket + 1, hash: null }
-    : { bucket: cursor.bucket, hash: row.last };
-
-const run = async (
-  session: Session,
-  text: string,
-  names: readonly Scanned[],
-  cursor: DuplicateCursor,
-) => (await session.query(text, [names, cursor.bucket, cursor.hash, HASHES_PER_STATEMENT])).rows[0];
-
-/** Looks for kit numbers held by several rows, in one bucket, and tells equal ones from similar ones. */
-export const findDuplicateNumbers = async (
-  session: Session,
-  binding: Binding,
-  tables: readonly ScannedTable[],
-  cursor: DuplicateCursor,
-): Promise<{ tallies: Tally[]; cursor: DuplicateCursor }> => {
-  const kits = tables.filter(({ name }) => name !== 'practitioners');
-  const exact = ({ name }: ScannedTable) =>
-    name === 'practitioners'
-      ? 'null'
-      : `s.${quoteIdentifier(kitNumberColumn(binding.sources[name]).name)}::text`;
-  const row = await run(
-    session,
-    `${suspects(kits, exact)}, judged as (
-  select source, hash, key,
-         source = 'kit' and count(*) filter (where source = 'kit') over equal > 1 as in_kit,
-         source = 'practitioner_kits' and count(*) filter (where source = 'practitioner_kits') over equal > 1 as in_practitioner_kits,
-         count(*) filter (where source = 'kit') over equal > 0 and count(*) filter (where source = 'practitioner_kits') over equal > 0 as across,
-         min(exact) over alike <> max(exact) over alike as near
+), judged as (
+  select source, hash, key, ${judgements.map(({ holds }, index) => `${holds} as j${index}`).join(', ')}
     from texts window equal as (partition by exact), alike as (partition by folded)
 )
-select ${tally('in_kit', 'key')}, ${tally('in_practitioner_kits', 'key')}, ${tally('across', BOTH)}, ${tally('near', BOTH)}, ${END} from judged`,
-    SOURCES,
-    cursor,
-  );
-  const found = (name: string, code: FindingCode, source: Tally['source']): Tally => ({
-    code,
-    source,
-    count: Number(row[name]),
-    keys: row[`${name}_keys`] ?? [],
-  });
+select ${judgements
+  .map(
+    ({ key }, index) =>
+      `count(*) filter (where j${index})::int as n${index}, (array_agg(${key} order by hash, source, key) filter (where j${index}))[1:${MOST_KEYS}] as k${index}`,
+  )
+  .join(', ')} from judged`;
+
+const search = async (
+  session: Session,
+  what: Search,
+  { bucket, hash }: DuplicateCursor,
+): Promise<{ tallies: Tally[]; cursor: DuplicateCursor }> => {
+  const suspected = await session.query(SUSPECTS, [what.names, bucket, hash, HASHES_PER_STATEMENT]);
+  const hashes: readonly string[] = suspected.rows[0].hashes;
+  const last = hashes.at(-1);
+  const cursor =
+    last === undefined || hashes.length < HASHES_PER_STATEMENT
+      ? { bucket: bucket + 1, hash: null }
+      : { bucket, hash: last };
+  // Most buckets of most databases end here, and the keys stay unread.
+  if (last === undefined) return { tallies: [], cursor };
+  const { rows } = await session.query(judge(what), [what.names, bucket, hashes]);
   return {
-    tallies: [
-      found('in_kit', 'DUPLICATE_IN_KIT', 'kit'),
-      found('in_practitioner_kits', 'DUPLICATE_IN_PRACTITIONER_KITS', 'practitioner_kits'),
-      found('across', 'DUPLICATE_ACROSS', 'both'),
-      found('near', 'NEAR_DUPLICATE', 'both'),
-    ],
-    cursor: next(cursor, row),
+    tallies: what.judgements.map(({ code, source, column }, index) => ({
+      code,
+      source,
+      column,
+      count: rows[0][`n${index}`],
+      keys: rows[0][`k${index}`] ?? [],
+    })),
+    cursor,
   };
 };
 
+const ofSource = (source: string) => `count(*) filter (where source = '${source}') over equal`;
+const BOTH_KEY = `source || ':' || key`;
+
+const NUMBER_JUDGEMENTS: readonly Judgement[] = [
+  {
+    code: 'DUPLICATE_IN_KIT',
+    source: 'kit',
+    holds: `source = 'kit' and ${ofSource('kit')} > 1`,
+    key: 'key',
+  },
+  {
+    code: 'DUPLICATE_IN_PRACTITIONER_KITS',
+    source: 'practitioner_kits',
+    holds: `source = 'practitioner_kits' and ${ofSource('practitioner_kits')} > 1`,
+    key: 'key',
+  },
+  {
+    code: 'DUPLICATE_ACROSS',
+    source: 'both',
+    holds: `${ofSource('kit')} > 0 and ${ofSource('practitioner_kits')} > 0`,
+    key: BOTH_KEY,
+  },
+  {
+    code: 'NEAR_DUPLICATE',
+    source: 'both',
+    holds: 'min(exact) over alike <> max(exact) over alike',
+    key: BOTH_KEY,
+  },
+];
+
+/** Looks for kit numbers held by several rows, in one bucket, and tells equal ones from similar ones. */
+export const findDuplicateNumbers = (
+  session: Session,
+  { sources }: Binding,
+  tables: readonly ScannedTable[],
+  cursor: DuplicateCursor,
+) =>
+  search(
+    session,
+    {
+      names: SOURCES,
+      tables: tables.filter(({ name }) => name !== 'practitioners'),
+      exact: ({ name, unique }) =>
+        name === 'practitioners'
+          ? unique
+          : `s.${quoteIdentifier(kitNumberColumn(sources[name]).name)}::text`,
+      judgements: NUMBER_JUDGEMENTS,
+    },
+    cursor,
+  );
+
 /** Looks for users that several practitioners share, in one bucket. */
-export const findSharedUsers = async (
+export const findSharedUsers = (
   session: Session,
   tables: readonly ScannedTable[],
   cursor: DuplicateCursor,
-): Promise<{ tallies: Tally[]; cursor: DuplicateCursor }> => {
+) => {
   const practitioners = tables.filter(({ name }) => name === 'practitioners');
-  const row = await run(
+  return search(
     session,
-    `${suspects(practitioners, ({ unique }) => unique)}, judged as (
-  select source, hash, key, count(*) over (partition by exact) > 1 as shared from texts
-)
-select ${tally('shared', 'key')}, ${END} from judged`,
-    ['practitioners'],
+    {
+      names: ['practitioners'],
+      tables: practitioners,
+      exact: ({ unique }) => unique,
+      judgements: [
+        {
+          code: 'PRACTITIONERS_SHARE_USER',
+          source: 'practitioners',
+          column: practitioners[0]?.missing.column,
+          holds: 'count(*) over equal > 1',
+          key: 'key',
+        },
+      ],
+    },
     cursor,
   );
-  return {
-    tallies: [
-      {
-        code: 'PRACTITIONERS_SHARE_USER',
-        source: 'practitioners',
-        column: practitioners[0]?.missing.column,
-        count: Number(row.shared),
-        keys: row.shared_keys ?? [],
-      },
-    ],
-    cursor: next(cursor, row),
-  };
 };

@@ -37,7 +37,7 @@ with part as materialized (
       select ${key} as key, ${bits.join(' + ')} as faults,
              hashtextextended(${table.unique} collate "C", 0) as hash
         from ${table.from}
-       where ${bounds.sql}
+       where ${bounds.sql}${table.id.notNull ? '' : ` and ${key} is not null`}
       offset 0
     ) checked
    group by 1
