@@ -90,7 +90,7 @@ export const compareOriginal = async (
             wrong as (select legacy_id from pairs
                        where case when touched then not alone and not same_rest else not same end)
        select (select count(*)::int from pairs) as compared, (select count(*)::int from wrong) as differing,
-              (select array_agg(legacy_id) from (select legacy_id from wrong limit 20) some) as keys`,
+              (select array_agg(legacy_id) from (select legacy_id from wrong limit 20) first_wrong) as keys`,
       [source, touched[source]],
       { statementTimeoutMs: 600_000, readOnly: true, isolation: 'repeatable read' },
     );

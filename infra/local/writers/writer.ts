@@ -93,6 +93,8 @@ const plan = (options: WriterOptions, n: number): Planned | undefined => {
       };
 };
 
+const ignore = () => {};
+
 /** A connection that is opened again when it was lost; prepared statements, as a service has them. */
 const connection = (url: string) => {
   let client: pg.Client | undefined;
@@ -109,6 +111,8 @@ const connection = (url: string) => {
     return opened;
   };
   return {
+    /** So that no write has to wait for a connection; one that cannot be had now is tried again then. */
+    warmUp: () => open().then(ignore, ignore),
     query: async (name: string, text: string, values: readonly unknown[]) => {
       const opened = await open();
       return (await opened.query({ name, text, values: [...values] })).rows;
@@ -165,7 +169,7 @@ export const runWriter = async (options: WriterOptions): Promise<void> => {
     kit: shapes.kit && storeStatements(shapes.kit),
     practitioner_kits: shapes.practitioner_kits && storeStatements(shapes.practitioner_kits),
   };
-  const { query, close } = connection(options.url);
+  const { query, warmUp, close } = connection(options.url);
 
   const shows = async (store: Store, source: Source, key: string, token: string) => {
     const text = statements[source]?.[store].read ?? '';
@@ -189,6 +193,7 @@ export const runWriter = async (options: WriterOptions): Promise<void> => {
   };
 
   try {
+    await warmUp();
     for (let n = options.firstNumber; !signal.aborted; n += 1) {
       const due = performance.now() + (1_000 / rate) * (0.5 + random());
       const planned = plan(options, n);
