@@ -6,14 +6,14 @@ import type { Session } from '../connection/database.ts';
  * chunk whose worker is dead and whose session lives on. It keeps a second drain out as well, whose
  * older read could overwrite a newer one.
  */
-const KEY = `hashtextextended('unified-kits copy against drain', 0)`;
+export const COPY_AGAINST_DRAIN = `hashtextextended('unified-kits copy against drain', 0)`;
 
 /** Waits, up to the transaction's lock timeout, until no drain is under way. */
 export const enterChunk = async (session: Session): Promise<void> => {
-  await session.query(`select pg_advisory_xact_lock_shared(${KEY})`);
+  await session.query(`select pg_advisory_xact_lock_shared(${COPY_AGAINST_DRAIN})`);
 };
 
 /** Waits, up to the transaction's lock timeout, until no chunk and no other drain is under way. */
 export const enterDrain = async (session: Session): Promise<void> => {
-  await session.query(`select pg_advisory_xact_lock(${KEY})`);
+  await session.query(`select pg_advisory_xact_lock(${COPY_AGAINST_DRAIN})`);
 };

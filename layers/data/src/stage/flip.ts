@@ -10,6 +10,7 @@ import {
   type Stage,
   takesAuthorityFromLegacy,
 } from '@unified-kits/domain';
+import { clearBacklog } from '../backlog/clear-backlog.ts';
 import { syncTaken } from '../backlog/drain.ts';
 import { enterDrain } from '../backlog/drain-lock.ts';
 import { takeKeys } from '../backlog/take-keys.ts';
@@ -133,9 +134,8 @@ const flipOnce = async (
   await assertPreconditions(session, binding, { ...current, batchId: batchId ?? null }, to);
   const drained = await drainLast(session, binding, current, to, options.maxBacklog);
   const statements = [...switchStatements(tables, triggers, to)];
-  // What was noted while legacy is authoritative and nothing mirrors it has no meaning.
-  if (to === 'legacy' || current.stage === 'legacy')
-    statements.push('truncate migration.pending_sync');
+  // What was noted before capture begins has no meaning; nearly all of it is gone already.
+  if (current.stage === 'legacy') statements.push('delete from migration.pending_sync');
   if (statements.length > 0) await session.query(statements.join('; '));
   if (takesAuthorityFromLegacy(current.stage, to)) await suspendTriggers(session, binding);
   if (givesAuthorityToLegacy(current.stage, to)) await restoreTriggers(session);
@@ -197,18 +197,18 @@ export const flip = async (
     return current;
   });
   const relations = lockOrder(tablesOf(binding, before.stage, options.to), before.stage);
+  if (before.stage === 'legacy') await clearBacklog(db);
   let heldInVainMs = 0;
   let blockers: string[] = [];
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     await clearVacuum(db, relations, vacuumWaitMs);
     const clock: { lockedAt: number | undefined } = { lockedAt: undefined };
     const since = () => (clock.lockedAt === undefined ? 0 : performance.now() - clock.lockedAt);
+    let result: Awaited<ReturnType<typeof flipOnce>> | undefined;
     try {
-      const result = await db.transaction(
-        { lockTimeoutMs, statementTimeoutMs: 10_000 },
-        (session) => flipOnce(session, binding, { ...options, maxBacklog }, clock),
+      result = await db.transaction({ lockTimeoutMs, statementTimeoutMs: 10_000 }, (session) =>
+        flipOnce(session, binding, { ...options, maxBacklog }, clock),
       );
-      return { ...result, to: options.to, writersHeldMs: since(), heldInVainMs, attempts: attempt };
     } catch (error) {
       if (isRowFault(error))
         throw new FlipRefused(
@@ -223,6 +223,10 @@ export const flip = async (
       // Full jitter, so that the next try does not meet the same moment of a regular load.
       await sleep(random() * Math.min(50 * 2 ** attempt, 1_000));
     }
+    if (result === undefined) continue;
+    const writersHeldMs = since();
+    if (options.to === 'legacy') await clearBacklog(db);
+    return { ...result, to: options.to, writersHeldMs, heldInVainMs, attempts: attempt };
   }
   throw new FlipBlocked(
     `no flip from "${before.stage}" to "${options.to}": the locks could not be had in ${attempts} tries of ${lockTimeoutMs} ms. ${blockers.length === 0 ? 'No session holds them now: try again.' : `In the way: ${blockers.join('; ')}. End these transactions, then try again.`}`,

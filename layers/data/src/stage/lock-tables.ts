@@ -1,3 +1,4 @@
+import { COPY_AGAINST_DRAIN } from '../backlog/drain-lock.ts';
 import type { Session } from '../connection/database.ts';
 
 /** A session that stands in a flip's way. */
@@ -21,23 +22,24 @@ export const lockTables = async (session: Session, relations: readonly string[])
 };
 
 /**
- * Who holds, on these tables, a lock that SHARE ROW EXCLUSIVE waits for. Prepared transactions have no
- * pid. No query text: it may carry a person's data.
+ * Who holds, on these tables, a lock that SHARE ROW EXCLUSIVE waits for, and who is copying or draining,
+ * which a flip waits for too. Prepared transactions have no pid. No query text: it may carry a person's data.
  */
 export const readBlockers = async (
   session: Session,
   relations: readonly string[],
 ): Promise<Blocker[]> => {
   const { rows } = await session.query(
-    `select l.pid, l.relation::regclass::text as relation, l.mode, a.usename::text as user,
+    `select l.pid, case l.locktype when 'relation' then l.relation::regclass::text else 'the lock of a chunk or a drain' end as relation, l.mode, a.usename::text as user,
             a.application_name as application, a.state,
             round(extract(epoch from clock_timestamp() - a.xact_start))::int as "transactionSeconds"
        from pg_locks l
        left join pg_stat_activity a on a.pid = l.pid
-      where l.locktype = 'relation' and l.granted and l.relation = any ($1::regclass[])
+      where l.granted
+        and (l.locktype = 'relation' and l.relation = any ($1::regclass[]) and l.mode not in ('AccessShareLock', 'RowShareLock')
+             or l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) + l.objid::bigint = ${COPY_AGAINST_DRAIN})
         and l.database = (select oid from pg_database where datname = current_database())
         and l.pid is distinct from pg_backend_pid()
-        and l.mode not in ('AccessShareLock', 'RowShareLock')
       order by a.xact_start nulls first`,
     [relations],
   );

@@ -1,0 +1,347 @@
+import { type Binding, drain, enterChunk, type FlipOptions, flip } from '@unified-kits/data';
+import { FENCE_SQLSTATE, STAGES, type Stage } from '@unified-kits/domain';
+import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { installed, type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
+import { begin, copyAll, migrateTo, parity } from '../support/migration.ts';
+import { appSession, pidOf, until, WAITING } from '../support/sessions.ts';
+
+const far = () => Date.now() + 60_000;
+const LEGAL = new Set([
+  'legacy copying',
+  'copying mirrored',
+  'copying legacy',
+  'mirrored dual-write',
+  'mirrored unified',
+  'mirrored legacy',
+  'dual-write unified',
+  'dual-write mirrored',
+  'unified closed',
+  'unified dual-write',
+  'closed unified',
+]);
+const PAIRS = STAGES.flatMap((from) => STAGES.map((to) => [from, to] as const));
+
+describe('a flip', () => {
+  let legacy: LegacyDatabase;
+  let binding: Binding;
+  const run = (sql: string) => legacy.pool.query(sql);
+  const flipTo = (to: Stage, options: Partial<FlipOptions> = {}) =>
+    flip(legacy.db, binding, { to, phase: 'test', actor: 'test', ...options });
+  const mirrored = async () => {
+    await migrateTo(legacy.db, binding, 'mirrored');
+    await parity(legacy.db, binding);
+  };
+  /** All that a flip may change. */
+  const state = async () =>
+    (
+      await run(`select (select to_jsonb(s) from migration.stage s) as stage,
+        (select jsonb_agg(to_jsonb(n) order by n.source, n.legacy_id) from migration.pending_sync n) as backlog,
+        (select jsonb_agg(to_jsonb(u)) from migration.suspended_trigger u) as suspended,
+        (select count(*) from migration.event) as events,
+        (select md5(string_agg(k::text, ' ' order by k.id)) from kits k) as kits,
+        (select md5(string_agg(k::text, ' ' order by k.id)) from kit k) as kit,
+        (select jsonb_object_agg(tgrelid::regclass::text || tgname, tgenabled) from pg_trigger where not tgisinternal) as triggers`)
+    ).rows[0];
+  const changesNothing = async (attempt: () => Promise<unknown>, error: object) => {
+    const before = await state();
+    await expect(attempt()).rejects.toMatchObject(error);
+    expect(await state()).toEqual(before);
+  };
+
+  beforeEach(async () => {
+    legacy = await legacyDatabase(20);
+    binding = await installed(legacy);
+  });
+  afterEach(() => legacy.drop());
+
+  it('leads to neighbouring stages only, and names both stages of any other pair', async () => {
+    for (const [from, to] of PAIRS.filter((pair) => !LEGAL.has(pair.join(' ')))) {
+      await run(`update migration.stage set stage = '${from}'`);
+      await changesNothing(() => flipTo(to), {
+        name: 'IllegalTransition',
+        message: expect.stringContaining(`stage "${to}" cannot follow "${from}"`),
+      });
+    }
+    expect(PAIRS).toHaveLength(36);
+  });
+
+  describe('that is refused changes nothing at all', () => {
+    it('before the copy is planned, and before it is complete', async () => {
+      const batchId = await begin(legacy.db, binding);
+      await changesNothing(() => flipTo('mirrored'), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('has not been planned'),
+      });
+      await run(
+        `insert into migration.chunk (batch_id, source, ordinal, estimated_rows) values ('${batchId}', 'kit', 0, 1)`,
+      );
+      await changesNothing(() => flipTo('mirrored'), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('1 of 1 chunks are not copied yet'),
+      });
+    });
+
+    it('without a proof of parity in this stage, or with mismatches in the last one', async () => {
+      await migrateTo(legacy.db, binding, 'mirrored');
+      await changesNothing(() => flipTo('dual-write'), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('parity has not been proved'),
+      });
+      await parity(legacy.db, binding);
+      await flipTo('dual-write');
+      await flipTo('mirrored');
+      await changesNothing(() => flipTo('dual-write'), { name: 'FlipRefused' });
+      await run(
+        `set role kits_owner; update kits set status = 'cancelled' where source = 'kit' and legacy_id = '1'; reset role`,
+      );
+      expect(await parity(legacy.db, binding)).toMatchObject({ mismatched: 1 });
+      await changesNothing(() => flipTo('dual-write'), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('1 mismatches'),
+      });
+    });
+
+    it('with more in the backlog than may be drained under the lock', async () => {
+      const batchId = await begin(legacy.db, binding);
+      await copyAll(legacy.db, binding, batchId);
+      await run('update kit set notes = $$changed$$');
+      await changesNothing(() => flipTo('mirrored', { maxBacklog: 5 }), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('more than 5 keys'),
+      });
+      expect(await flipTo('mirrored', { maxBacklog: 20 })).toMatchObject({ drained: 20 });
+    });
+
+    it('with a key in the backlog that cannot be synchronised', async () => {
+      await mirrored();
+      await run(`update kit set kit_number = 'P5' where id = 3`);
+      await changesNothing(() => flipTo('dual-write'), {
+        name: 'FlipRefused',
+        message: expect.stringMatching(/23505 kits_kit_number_key/),
+      });
+    });
+
+    it('to unified while a foreign key points at a legacy table, until it is re-pointed', async () => {
+      await run(
+        'create schema lab; create table lab."Result" (kit bigint constraint "of kit" references kit (id))',
+      );
+      await mirrored();
+      await changesNothing(() => flipTo('unified'), {
+        name: 'FlipRefused',
+        message: expect.stringMatching(/lab\."Result" \(of kit\) → (public\.)?kit/),
+      });
+      await flipTo('dual-write');
+      await changesNothing(() => flipTo('unified'), { name: 'FlipRefused' });
+      await run(
+        'alter table lab."Result" drop constraint "of kit", add column kits uuid references kits (id)',
+      );
+      expect(await flipTo('unified')).toMatchObject({ from: 'dual-write', to: 'unified' });
+    });
+  });
+
+  describe('that cannot have its locks', () => {
+    it('names the sessions in the way: pid, user, application and age', async () => {
+      await mirrored();
+      const blocker = await appSession(legacy);
+      await blocker.query('begin');
+      await blocker.query(`update kit set notes = 'open' where id = 1`);
+      await changesNothing(() => flipTo('dual-write', { attempts: 3, lockTimeoutMs: 40 }), {
+        name: 'FlipBlocked',
+        message: expect.stringMatching(
+          new RegExp(
+            `pid ${await pidOf(blocker)} \\(uk_test_app, uk-test-app, idle in transaction, transaction open \\d+ s\\) holds RowExclusiveLock on (public\\.)?kit`,
+          ),
+        ),
+      });
+    });
+
+    it('names a chunk or a drain that is still open', async () => {
+      const batchId = await begin(legacy.db, binding);
+      await copyAll(legacy.db, binding, batchId);
+      const worker = await legacy.client();
+      await worker.query('begin; set local role kits_owner');
+      await enterChunk(worker);
+      await changesNothing(() => flipTo('mirrored', { attempts: 2, lockTimeoutMs: 40 }), {
+        name: 'FlipBlocked',
+        message: expect.stringMatching(new RegExp(`pid ${await pidOf(worker)} .*chunk or a drain`)),
+      });
+    });
+
+    it('names a prepared transaction', async (context) => {
+      await mirrored();
+      const { rows } = await run('show max_prepared_transactions');
+      if (rows[0].max_prepared_transactions === '0') context.skip();
+      const blocker = await legacy.client();
+      await blocker.query(
+        `begin; update kit set notes = 'prepared' where id = 1; prepare transaction 'forgotten'`,
+      );
+      await expect(flipTo('dual-write', { attempts: 2, lockTimeoutMs: 40 })).rejects.toMatchObject({
+        name: 'FlipBlocked',
+        message: expect.stringContaining('a prepared transaction holds RowExclusiveLock'),
+      });
+      await blocker.query(`rollback prepared 'forgotten'`);
+    });
+
+    it('tries again, with pauses drawn at random, and succeeds when the way is free', async () => {
+      await mirrored();
+      const blocker = await appSession(legacy);
+      await blocker.query('begin');
+      await blocker.query(`update kit set notes = 'slow' where id = 1`);
+      let drawn = 0;
+      const random = () => {
+        drawn += 1;
+        if (drawn === 3) blocker.query('commit').catch(() => {});
+        return 0.1;
+      };
+      const result = await flipTo('dual-write', { lockTimeoutMs: 50, random });
+      expect(result.attempts).toBeGreaterThan(3);
+      expect(drawn).toBe(result.attempts - 1);
+      expect(result.heldInVainMs).toBeGreaterThanOrEqual(45);
+      expect(result.heldInVainMs).toBeLessThan(500);
+      expect((await run(`select notes from kit where id = 1`)).rows[0].notes).toBe('slow');
+    });
+
+    it('leaves the stage as it was when its session is killed', async () => {
+      await mirrored();
+      const blocker = await appSession(legacy);
+      await blocker.query('begin');
+      await blocker.query(`update kit set notes = 'open' where id = 1`);
+      const before = await state();
+      const killed = expect(flipTo('dual-write', { lockTimeoutMs: 8_000 })).rejects.toThrow(
+        /terminat/i,
+      );
+      await until(legacy, WAITING);
+      await run(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      await killed;
+      await blocker.query('rollback');
+      expect(await state()).toEqual(before);
+      expect(await flipTo('dual-write')).toMatchObject({ to: 'dual-write' });
+    });
+  });
+
+  it('lets one of two win and refuses the other cleanly', async () => {
+    await mirrored();
+    const { epoch } = (await state()).stage;
+    const outcomes = await Promise.allSettled([flipTo('dual-write'), flipTo('dual-write')]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: { name: 'IllegalTransition' },
+    });
+    expect((await state()).stage).toMatchObject({ stage: 'dual-write', epoch: epoch + 1 });
+  });
+
+  it('never waits for a reader, and never holds one up', async () => {
+    const reader = await legacy.client();
+    await reader.query('begin isolation level repeatable read');
+    await reader.query(
+      'select (select count(*) from kit), (select count(*) from practitioner_kits), (select count(*) from kits), (select count(*) from migration.pending_sync)',
+    );
+    const batchId = await begin(legacy.db, binding);
+    await copyAll(legacy.db, binding, batchId);
+    for (const stage of [
+      'mirrored',
+      'dual-write',
+      'unified',
+      'dual-write',
+      'mirrored',
+      'legacy',
+    ] as const) {
+      if (stage === 'dual-write') await parity(legacy.db, binding);
+      expect(await flipTo(stage, { attempts: 1 })).toMatchObject({ attempts: 1 });
+    }
+    expect((await reader.query('select count(*)::int as n from kit')).rows).toEqual([{ n: 20 }]);
+  });
+
+  it('waits for a vacuum that an operator started, and names it when it does not end', async () => {
+    await mirrored();
+    await run(
+      `insert into kit (kit_number, user_id, notes) select 'V' || n, md5('user1')::uuid, repeat('x', 500) from generate_series(1, 4000) n;
+       delete from kit where kit_number like 'V%'`,
+    );
+    await drain(legacy.db, binding, far());
+    await parity(legacy.db, binding);
+    const operator = await legacy.client();
+    await operator.query('set vacuum_cost_delay = 100; set vacuum_cost_limit = 1');
+    const ended = operator.query('vacuum (disable_page_skipping) kit').catch(() => undefined);
+    await until(legacy, 'exists (select from pg_stat_progress_vacuum)');
+    const pid = (await run('select pid from pg_stat_progress_vacuum')).rows[0].pid;
+    await changesNothing(() => flipTo('dual-write', { vacuumWaitMs: 300 }), {
+      name: 'FlipBlocked',
+      message: expect.stringContaining(`pid ${pid} on`),
+    });
+    const flipping = flipTo('dual-write', { vacuumWaitMs: 20_000 });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await run(`select pg_cancel_backend(${pid})`);
+    await ended;
+    expect(await flipping).toMatchObject({ to: 'dual-write', attempts: 1 });
+  });
+
+  it('loses no write of a load that follows the fence, and says how long it was held', async () => {
+    await mirrored();
+    const acknowledged = new Map<number, number>();
+    let stop = false;
+    const writer = async (id: number) => {
+      const client = await appSession(legacy);
+      const count = `order_id = (case when order_id ~ '^[0-9]+$' then order_id::int else 0 end + 1)::text`;
+      const statements = [
+        `update kit set ${count} where id = ${id}`,
+        `update kits set ${count} where source = 'kit' and legacy_id = '${id}'`,
+      ];
+      for (let store = 0; !stop; )
+        try {
+          const { rowCount } = await client.query(statements[store] ?? '');
+          expect(rowCount).toBe(1);
+          acknowledged.set(id, (acknowledged.get(id) ?? 0) + 1);
+        } catch (error) {
+          if (!(error instanceof pg.DatabaseError && error.code === FENCE_SQLSTATE)) throw error;
+          store = 1 - store;
+        }
+    };
+    const writers = [1, 2, 3, 4].map(writer);
+    const held: number[] = [];
+    const goTo = async (stage: Stage) => {
+      for (let tries = 0; ; tries += 1) {
+        await drain(legacy.db, binding, far());
+        if (stage === 'dual-write') await parity(legacy.db, binding);
+        try {
+          held.push((await flipTo(stage)).writersHeldMs);
+          return;
+        } catch (error) {
+          // A key that lost its lock just now: drain and prove again.
+          if (!(error instanceof Error && error.name === 'FlipRefused') || tries > 5) throw error;
+        }
+      }
+    };
+    try {
+      for (const stage of [
+        'dual-write',
+        'mirrored',
+        'dual-write',
+        'unified',
+        'dual-write',
+        'mirrored',
+      ] as const) {
+        await goTo(stage);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    } finally {
+      stop = true;
+    }
+    await Promise.all(writers);
+    await drain(legacy.db, binding, far());
+    const { rows } = await run(
+      'select id::int, order_id::int as n from kit where id <= 4 order by id',
+    );
+    expect(rows).toEqual([1, 2, 3, 4].map((id) => ({ id, n: acknowledged.get(id) })));
+    expect(await parity(legacy.db, binding)).toMatchObject({ mismatched: 0 });
+    expect(held).toHaveLength(6);
+    for (const milliseconds of held) expect(milliseconds).toBeGreaterThan(0);
+    const { rows: events } = await run(
+      `select count(*)::int as n from migration.event where action = 'flip' and (detail ->> 'underLockMs') is not null and (detail ->> 'from') in ('mirrored', 'dual-write', 'unified')`,
+    );
+    expect(events[0].n).toBeGreaterThanOrEqual(6);
+  });
+});
