@@ -6,7 +6,7 @@ import {
   readBatch,
   watchHealth,
 } from '@unified-kits/data';
-import { DatabaseUnwell, GuardRequired } from '@unified-kits/domain';
+import { DatabaseUnwell } from '@unified-kits/domain';
 import { enterPhase } from '../runtime/batch-of-run.ts';
 import { bound } from '../runtime/bound.ts';
 import { flipTo } from '../runtime/flip-stage.ts';
@@ -26,10 +26,8 @@ export const copy = async (run: Run, batchId: string, call: Call) => {
     deadline,
     rowsPerSecond: async () => {
       const { copyRowsPerSecond, migrationInProgress } = await flags.cached();
-      if (!migrationInProgress)
-        throw new GuardRequired(
-          `MIGRATION_IN_PROGRESS was switched off, so the copy of batch ${batchId} stops: start the cutover again to resume it`,
-        );
+      // What is cached may be older than this batch: the guard itself, read anew, ends the copy or not.
+      if (!migrationInProgress) await enterPhase(call, run.execution, batchId, guarded);
       return copyRowsPerSecond === undefined ? undefined : copyRowsPerSecond / run.lanes;
     },
     unwell: () => db.transaction({ readOnly: true }, health),

@@ -50,9 +50,8 @@ const wish = (to: Target, run: Run): Partial<Flags> => {
  */
 const switchTo = async (run: Run, batchId: string, to: Target, call: Call) => {
   const { db, flags, phase, deadline, environment } = call;
-  // Once the writes are on `kits` workers are at work again, and the guard is off.
   const { stage } = await enterPhase(call, run.execution, batchId, {
-    guarded: to !== 'unified' && run.flags === 'auto',
+    guarded: run.flags === 'auto',
   });
   if (reached(to, stage, await flags.read())) return { done: true, stage, stop: stops(run, stage) };
   if (run.flags === 'auto') await flags.write(wish(to, run));

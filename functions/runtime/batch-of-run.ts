@@ -7,7 +7,7 @@ import {
   type Session,
   type StageRow,
 } from '@unified-kits/data';
-import { BatchActive, BatchNotFound, GuardRequired } from '@unified-kits/domain';
+import { BatchActive, BatchNotFound, GuardRequired, STAGE_DEFINITIONS } from '@unified-kits/domain';
 import type { Call } from './phase-handler.ts';
 import type { Run } from './run.ts';
 
@@ -82,7 +82,9 @@ export const enterPhase = async (
     await assertLead(session, batchId, execution);
     return readStage(session);
   });
-  if (guarded && !(await flags.guard()))
+  // Once `kits` is authoritative workers are at work again, and the guard is off.
+  const matters = guarded && STAGE_DEFINITIONS[stage.stage].writes === 'legacy';
+  if (matters && !(await flags.guard()))
     throw new GuardRequired(
       `MIGRATION_IN_PROGRESS is false, so batch ${batchId} does not go on: start the cutover again to resume it`,
     );
