@@ -232,7 +232,12 @@ describe('an analysis that is interrupted', () => {
       expect(outcome.done).toBe(false);
       if (!outcome.done) seen.push(outcome.progress.rows);
     }
-    expect(seen).toEqual([10, 20, 30, 40]);
+    // Ranges follow the planner's histogram, so their sizes are near the one wished for.
+    for (const [call, rows] of seen.entries()) {
+      const read = rows - (seen[call - 1] ?? 0);
+      expect(read).toBeGreaterThan(0);
+      expect(read).toBeLessThanOrEqual(12);
+    }
     expect((await analysed(legacy.db, legacy.mapping)).sources.kit.rows).toBe(40);
   });
 

@@ -299,6 +299,18 @@ describe('phase 0 reads the rows', () => {
     ]);
   });
 
+  it('reads every row once where the statistics that cut its ranges are out of date', async () => {
+    await legacy.pool.query(
+      `delete from kit where id % 2 = 0;
+       insert into kit (id, kit_number, user_id) select n, 'new' || n, ${USER} from generate_series(-300, 300) n where n < 1 or n > 40;
+       insert into practitioner_kits (kit_number, practitioner_id) select 'new-p' || n, ${PRACTITIONER} from generate_series(1, 300) n`,
+    );
+    const { sources, verdict } = await analysed(legacy.db, legacy.mapping, {
+      rangeRows: { first: 9, least: 9, most: 9 },
+    });
+    expect([sources.kit.rows, sources.practitioner_kits.rows, verdict]).toEqual([581, 340, 'GO']);
+  });
+
   it('names twenty of many keys, the first in the order of the ids, and counts all', async () => {
     await legacy.pool.query('update kit set updated_at = null');
     const { findings } = await analysed(legacy.db, legacy.mapping, {

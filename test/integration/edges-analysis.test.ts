@@ -3,6 +3,7 @@ import { bindMapping, type Database, openDatabase } from '@unified-kits/data';
 import { FINDING_KINDS, type FindingCode } from '@unified-kits/domain';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { analysed, bound, brief } from '../support/analysis.ts';
+import { clinicDatabase } from '../support/clinic.ts';
 import { type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
 
 interface Edge {
@@ -150,6 +151,32 @@ describe('phase 0 finds the edges that real databases have', () => {
     expect(
       findings.find(({ code, source }) => code === 'LEGACY_ATTRIBUTES' && source === 'kit')?.keys,
     ).toEqual(['notes', 'Größe "x"']);
+  });
+});
+
+describe("phase 0 of another organisation's database", () => {
+  it('says GO, and names its referencing table and its own triggers', async () => {
+    const clinic = await clinicDatabase();
+    try {
+      const { verdict, findings } = await analysed(clinic.db, clinic.mapping);
+      expect(verdict).toBe('GO');
+      expect(
+        findings
+          .filter(({ code }) => code !== 'LEGACY_ATTRIBUTES')
+          .map(({ code, source, keys }) => [code, source, ...keys]),
+      ).toEqual([
+        ['REFERENCED_BY', 'kit', 'app.kit_result (kit_result_kitId_fkey)'],
+        [
+          'REFERENCED_BY',
+          'practitioner_kits',
+          'app.kit_result (kit_result_practitionerKitId_fkey)',
+        ],
+        ['OWN_TRIGGER', 'kit', 'kit_touch'],
+        ['OWN_TRIGGER', 'practitioner_kits', 'practitioner_kits_touch'],
+      ]);
+    } finally {
+      await clinic.drop();
+    }
   });
 });
 

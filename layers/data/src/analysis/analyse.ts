@@ -12,7 +12,6 @@ import {
 import type { Binding, BoundSource } from '../catalog/bind-mapping.ts';
 import type { Database, Session } from '../connection/database.ts';
 import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
-import { type KeyRange, keyAt } from '../copy/walk-ranges.ts';
 import {
   type AnalysisState,
   type AnalysisStep,
@@ -25,6 +24,7 @@ import { BUCKETS } from './buckets.ts';
 import { catalogTallies } from './catalog-tallies.ts';
 import { type Estimate, estimateCopy } from './estimate.ts';
 import { findDuplicateNumbers, findSharedUsers } from './find-duplicates.ts';
+import { rangeEnd } from './range-end.ts';
 import { scanRange } from './scan-range.ts';
 import { SCANNED, type Scanned, type ScannedTable } from './scanned-table.ts';
 import { type Lookups, readLookups, scannedTables } from './scanned-tables.ts';
@@ -108,8 +108,7 @@ const scan = async (
   limits: typeof RANGE_ROWS,
 ): Promise<AnalysisState> => {
   const began = Date.now();
-  const rest: KeyRange = { lower, upper: null };
-  const upper = (await keyAt(session, table, rest, state.rangeRows)) ?? null;
+  const upper = await rangeEnd(session, table, lower, state.rangeRows);
   if (table.largeLookup)
     await session.query('set local enable_hashjoin = off; set local enable_mergejoin = off');
   const { rows, tallies } = await scanRange(session, table, { lower, upper });

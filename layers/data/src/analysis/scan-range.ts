@@ -13,9 +13,10 @@ const FAULTY = `(faults <> 0 or ${MISSING})`;
 /**
  * One statement reads a range once and leaves three things: the number of its rows, the faults of the
  * faulty ones, and the hashes of all, stored for the search for duplicates. A row's faults are the
- * bits of one integer, so that a faultless row costs one comparison however many checks there are.
+ * bits of one integer, so that a faultless row is told by one comparison however many checks there are.
  * `offset 0` keeps the planner from flattening the inner query, which would compute its expressions
- * again at each use. Measured: 0.75 µs a row, where a plain normalising scan takes 0.24.
+ * again at each use. Measured over cached rows: about 1.2 µs a row, half of it for the checks and
+ * the look-up of the owner.
  */
 const statement = (table: ScannedTable, range: KeyRange): { text: string; values: unknown[] } => {
   const values: unknown[] = [table.name];

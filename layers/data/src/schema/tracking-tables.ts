@@ -134,7 +134,7 @@ create unlogged table if not exists migration.analysis (
 );
 
 -- Hashes of kit numbers and of practitioners' users, with the keys of their rows, as arrays: measured,
--- a third of the time that a row for each takes. Emptied when the analysis ends.
+-- two thirds of the time that a row for each takes. Emptied when the analysis ends.
 create unlogged table if not exists migration.analysis_hash (
   source text not null,
   bucket smallint not null,
