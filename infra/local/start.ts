@@ -1,4 +1,5 @@
 import { pathToFileURL } from 'node:url';
+import pg from 'pg';
 import { Cleanup } from './cli/cleanup.ts';
 import { readOptions } from './cli/options.ts';
 import { run } from './cli/run.ts';
@@ -6,9 +7,20 @@ import { openScreen } from './cli/screen.ts';
 
 /** As a shell says of a process that ended by SIGINT. */
 const INTERRUPTED = 130;
+const SAME_SIGNAL_MS = 1_000;
 
-const describe = (error: unknown): string =>
-  error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+/** What an operator is told of an error; the server's own carry a SQLSTATE for a name. */
+const told = (error: unknown): { readonly name: string; readonly message: string } =>
+  error instanceof pg.DatabaseError
+    ? { name: `Postgres ${error.code ?? ''}`, message: error.message }
+    : error instanceof Error
+      ? { name: error.name, message: error.message }
+      : { name: 'Error', message: String(error) };
+
+const describe = (error: unknown): string => {
+  const { name, message } = told(error);
+  return `${name}: ${message}`;
+};
 
 /** `npm start`: reads the command line, runs, and answers with the exit code. */
 const main = async (): Promise<number> => {
@@ -16,14 +28,20 @@ const main = async (): Promise<number> => {
   const screen = openScreen(process.stdout);
   const cleanup = new Cleanup();
   const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<'interrupted'>();
+  let interruptedAt: number | undefined;
   const onSignal = () => {
-    // Again: the operator will not wait. A kill at any moment is safe, too.
-    process.once('SIGINT', () => process.exit(INTERRUPTED));
-    screen.line('stopping; the same command goes on from here');
-    interrupt('interrupted');
+    if (interruptedAt === undefined) {
+      interruptedAt = Date.now();
+      screen.line('stopping; the same command goes on from here');
+      interrupt('interrupted');
+      return;
+    }
+    // Again: the operator will not wait, and a kill at any moment is safe. npm passes on a signal that
+    // the terminal has sent already, so the second one of a pair does not count.
+    if (Date.now() - interruptedAt > SAME_SIGNAL_MS) process.exit(INTERRUPTED);
   };
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
   try {
     const working = run(options, screen, cleanup);
     // What an interruption leaves behind fails against closed connections: nobody waits for it then.
@@ -37,10 +55,7 @@ const main = async (): Promise<number> => {
     screen.line();
     process.stderr.write(`${describe(error)}\n`);
     await cleanup.run().catch((fault: unknown) => process.stderr.write(`${describe(fault)}\n`));
-    if (options.json)
-      process.stdout.write(
-        `${JSON.stringify({ error: { name: error instanceof Error ? error.name : 'Error', message: error instanceof Error ? error.message : String(error) } })}\n`,
-      );
+    if (options.json) process.stdout.write(`${JSON.stringify({ error: told(error) })}\n`);
     return 1;
   }
 };

@@ -16,8 +16,6 @@ import { watch } from './watch.ts';
 
 /** Who signs and who drives, in the audit log. */
 const ACTOR = 'npm start';
-/** 24 to 48 hours, shortened: a check a second. */
-const MONITOR = { seconds: 1, checks: 5 } as const;
 const LANES = 2;
 
 /** An execution that did not succeed; it carries the error's own name. */
@@ -32,6 +30,8 @@ export interface Stageplay {
   readonly db: Database;
   readonly system: System;
   readonly counters: Readonly<WriterCounters> | undefined;
+  /** Checks, one a second, of each monitoring window. */
+  readonly monitorChecks: number;
 }
 
 const causeOf = (cause: string | undefined): string => {
@@ -108,7 +108,7 @@ export const cutOver = async (play: Stageplay, reportId: string | undefined): Pr
     actor: ACTOR,
     lanes: LANES,
     flags: 'auto',
-    monitor: MONITOR,
+    monitor: { seconds: 1, checks: play.monitorChecks },
     ...(reportId === undefined ? {} : { reportId }),
   });
   await follow(play, 'cutover', arn);

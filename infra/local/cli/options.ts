@@ -10,6 +10,8 @@ export interface StartOptions {
   readonly writers: number | undefined;
   /** Writes per second of each writer. */
   readonly rate: number;
+  /** Checks, one a second, of each monitoring window. */
+  readonly monitorChecks: number;
   readonly rollback: boolean;
   readonly blockers: boolean;
   readonly fresh: boolean;
@@ -58,6 +60,14 @@ const program = () =>
         .argParser(whole(1, 1_000))
         .default(25),
     )
+    .addOption(
+      new Option(
+        '--monitor <seconds>',
+        'length of each monitoring window, in place of 24 to 48 hours',
+      )
+        .argParser(whole(1, 1_000))
+        .default(5),
+    )
     .option('--no-writers', 'nobody writes meanwhile')
     .option('--rollback', 'then roll it all back and prove the legacy state', false)
     .option('--blockers', 'plant every kind of blocker and show the NO-GO', false)
@@ -102,6 +112,7 @@ export const readOptions = (
     seedNumber: given.seedNumber,
     writers: given.writers === false ? 0 : given.writers === true ? undefined : given.writers,
     rate: given.rate,
+    monitorChecks: given.monitor,
     rollback: given.rollback,
     blockers: given.blockers,
     fresh: given.fresh,

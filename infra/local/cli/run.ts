@@ -25,6 +25,8 @@ import { openTarget, type Target } from './target.ts';
 
 const ENVIRONMENT = 'local';
 const WRITERS = 4;
+/** How long an interruption waits for the functions at work; what they leave is taken up again. */
+const GRACE_MS = 3_000;
 
 /** How a run ended: whether it showed what it must, and the JSON object of `--json`. */
 export interface RunResult {
@@ -96,10 +98,12 @@ const blockersShown = async (demo: Demo): Promise<RunResult> => {
   };
 };
 
+const since = (began: number): number => Math.round(performance.now() - began) / 1000;
+
 const timed = async <Result>(work: () => Promise<Result>): Promise<[Result, number]> => {
   const began = performance.now();
   const result = await work();
-  return [result, Math.round(performance.now() - began) / 1000];
+  return [result, since(began)];
 };
 
 /** On a given database in stage `legacy` with no batch, an earlier run's ledger speaks of another time. */
@@ -138,6 +142,7 @@ export const run = async (
     await advance({ step: 'prepare', ownSeconds: { ...state.ownSeconds, seed: spent } });
   }
 
+  const preparing = performance.now();
   const first = await prepare(target, { ...state, writers: 0 }, options.mappingPath);
   await forgetOlder(target, first, state);
   await saveRun(directory, state);
@@ -150,6 +155,7 @@ export const run = async (
     await advance({
       step: 'cutover',
       startedAt: (clock?.now ?? new Date()).toISOString(),
+      ownSeconds: { ...state.ownSeconds, prepare: since(preparing) },
     });
   }
 
@@ -160,7 +166,7 @@ export const run = async (
     ...(options.mappingPath === undefined ? {} : { mappingPath: options.mappingPath }),
     log: (line) => appendFileSync(functionsLog(directory), `${line}\n`, { mode: 0o600 }),
   });
-  cleanup.add(() => system.stop());
+  cleanup.add(() => system.stop({ graceMs: GRACE_MS }));
   const demo: Demo = {
     target,
     prepared,
@@ -172,6 +178,7 @@ export const run = async (
     cleanup,
     environment: ENVIRONMENT,
     rate: options.rate,
+    monitorChecks: options.monitorChecks,
   };
 
   if (state.blockers) {

@@ -55,7 +55,7 @@ export const watch = (
     before = { copied, at };
     const eta =
       rate === undefined || rate <= 0 ? '' : `  ETA ${Math.ceil((expected - copied) / rate)} s`;
-    return `  ${Math.floor((100 * copied) / Math.max(expected, 1))} % of ${count(expected)}${rate === undefined ? '' : `  ${count(rate)} rows/s`}${eta}`;
+    return `  ${Math.floor((100 * copied) / Math.max(expected, 1))} %${rate === undefined ? '' : `  ${count(rate)} rows/s`}${eta}`;
   };
 
   const show = async () => {
