@@ -37,13 +37,17 @@ interface Search {
   readonly judgements: readonly Judgement[];
 }
 
-/** The next hashes that several rows have; that of the empty text says nothing. */
+/**
+ * The next hashes that several rows have; that of the empty text says nothing. `unnest` in the select
+ * list streams, where in `from` it would first be written to a tuple store.
+ */
 const SUSPECTS = `
 select coalesce(array_agg(hash::text order by hash), '{}') as hashes from (
-  select u.hash from migration.analysis_hash h cross join unnest(h.hashes) u(hash)
-   where h.source = any ($1) and h.bucket = $2 and ($3::bigint is null or u.hash > $3)
-     and u.hash <> hashtextextended('' collate "C", 0)
-   group by u.hash having count(*) > 1 order by u.hash limit $4) suspects`;
+  select hash from (
+    select unnest(h.hashes) as hash from migration.analysis_hash h where h.source = any ($1) and h.bucket = $2
+  ) u
+   where ($3::bigint is null or hash > $3) and hash <> hashtextextended('' collate "C", 0)
+   group by hash having count(*) > 1 order by hash limit $4) suspects`;
 
 /**
  * The rows behind equal hashes, read again by key: a hash only suspects, the texts decide. `offset 0`
