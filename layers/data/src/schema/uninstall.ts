@@ -3,6 +3,7 @@ import { recordEvent } from '../batch/record-event.ts';
 import { bindMapping } from '../catalog/bind-mapping.ts';
 import { type Database, ENGINE_ROLE } from '../connection/database.ts';
 import { qualifiedName } from '../sql/identifier.ts';
+import { readStage } from '../stage/read-stage.ts';
 import { stagedTables } from './stage-triggers.ts';
 
 /**
@@ -10,7 +11,7 @@ import { stagedTables } from './stage-triggers.ts';
  * and nothing else. Reports, batches and the audit log stay in schema `migration`. Dropping a trigger
  * takes ACCESS EXCLUSIVE on the legacy table for a moment, hence the short lock timeout: try again.
  *
- * @throws {SchemaInUse} while a batch is active or `kits` holds rows.
+ * @throws {SchemaInUse} while a batch is active, a stage beyond `legacy` holds, or `kits` holds rows.
  */
 export const uninstallKits = (
   db: Database,
@@ -24,6 +25,11 @@ export const uninstallKits = (
     const active = await session.query('select id from migration.batch where ended_at is null');
     if (active.rows[0] !== undefined)
       throw new SchemaInUse(`batch ${active.rows[0].id} is active: roll it back first`);
+    const { stage } = await readStage(session);
+    if (stage !== 'legacy')
+      throw new SchemaInUse(
+        `stage "${stage}" holds, in which these triggers keep the stores apart: roll back to "legacy" first`,
+      );
     for (const { relation, triggers } of stagedTables(binding))
       for (const { name } of triggers)
         await session.query(`drop trigger if exists ${name} on ${relation}`);
