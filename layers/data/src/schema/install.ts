@@ -90,6 +90,8 @@ const grantLegacy = (binding: Binding): string => {
       (schema) => `grant usage on schema ${quoteIdentifier(schema)} to ${ENGINE_ROLE}`,
     ),
     `grant usage, create on schema ${quoteIdentifier(mapping.target.schema)} to ${ENGINE_ROLE}`,
+    // Here, where the schema's owner is at work: granted by the engine's role it would be nothing but a warning.
+    `grant usage on schema ${quoteIdentifier(mapping.target.schema)} to ${APPLICATION_ROLE}, ${READONLY_ROLE}`,
     ...SOURCES.map(
       (source) =>
         `grant select, insert, update, delete on ${binding.sources[source].relation} to ${ENGINE_ROLE}`,

@@ -80,10 +80,8 @@ export const createSecondaryIndex = (
 
 /** What applications may do with `kits`; the stage's triggers decide when. */
 export const kitsGrants = (binding: Binding): string => {
-  const schema = quoteIdentifier(binding.mapping.target.schema);
   const map = qualifiedName(binding.mapping.target.schema, 'kit_id_map');
   return `
-grant usage on schema ${schema} to kits_app, kits_readonly;
 grant select, insert, update, delete on ${binding.kits} to kits_app;
 grant select on ${map} to kits_app;
 grant select on ${binding.kits}, ${map} to kits_readonly;
