@@ -1,4 +1,5 @@
-import { FlipBlocked, SchemaVersionMismatch } from '@unified-kits/domain';
+import { drain } from '@unified-kits/data';
+import { FlipBlocked, SchemaVersionMismatch, STAGE_DEFINITIONS } from '@unified-kits/domain';
 import { z } from 'zod';
 import { bound } from '../runtime/bound.ts';
 import { phaseHandler } from '../runtime/phase-handler.ts';
@@ -20,7 +21,7 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
     throw error;
   }
   try {
-    return await reconcile({
+    const result = await reconcile({
       db,
       binding,
       flags,
@@ -29,6 +30,11 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
       deadline,
       environment: environment.name,
     });
+    const { legacyTables, kits } = STAGE_DEFINITIONS[result.stage];
+    // What a mirror could not do at once (a lost deadlock, say) heals here; what cannot heal keeps its error.
+    if (!result.done || (legacyTables !== 'mirror' && kits !== 'mirror')) return result;
+    const { synced, stuck } = await drain(db, binding, deadline);
+    return { ...result, synced, stuck };
   } catch (error) {
     // The wish stands; the schedule tries again.
     if (error instanceof FlipBlocked) return { done: false, blocked: error.message };

@@ -25,7 +25,12 @@ export const settle = async (run: Run, failure: Failure, call: Call) => {
   const outcome = { stage: stage.stage, writes, batchId: batch?.id ?? null };
   if (!leads || batch === undefined) return { ...outcome, settled: false };
   if (writes === 'legacy')
-    await flags.write({ unifiedWrites: false, unifiedReads: false, migrationInProgress: false });
+    await flags.write({
+      unifiedWrites: false,
+      unifiedReads: false,
+      dualWrite: false,
+      migrationInProgress: false,
+    });
   await db.transaction({ asEngine: true }, (session) =>
     recordEvent(session, {
       phase,

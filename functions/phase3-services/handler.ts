@@ -1,3 +1,4 @@
+import { assertNotStuck, drain } from '@unified-kits/data';
 import {
   type Flags,
   FlipRefused,
@@ -41,34 +42,47 @@ const wish = (to: Target, run: Run): Partial<Flags> => {
   };
 };
 
+/** A mirror that lost a deadlock is no reason to give up: its keys are drained, and the wish stands again. */
+const MOST_TRIES = 3;
+
 /**
  * One step of the switch: sets its flags, or with `"flags": "manual"` waits for the operator to set them,
  * and reconciles. `done: false` until the flags and the stage both say that the step is taken.
  *
  * @throws {FlipRefused} when the flags had to be put back; in manual mode that is between the operator and
  * the reconciler, and the wait goes on.
+ * @throws {BacklogStuck} naming keys that must be corrected first.
  */
 const switchTo = async (run: Run, batchId: string, to: Target, call: Call) => {
   const { db, flags, phase, deadline, environment } = call;
-  const { stage } = await enterPhase(call, run.execution, batchId, {
-    guarded: run.flags === 'auto',
-  });
-  if (reached(to, stage, await flags.read())) return { done: true, stage, stop: stops(run, stage) };
-  if (run.flags === 'auto') await flags.write(wish(to, run));
-  const result = await reconcile({
-    db,
-    binding: await bound(call),
-    flags,
-    phase,
-    actor: run.actor,
-    deadline,
-    environment: environment.name,
-  });
-  if (reached(to, result.stage, await flags.read()))
-    return { done: true, stage: result.stage, stop: stops(run, result.stage) };
-  const [reason] = result.putBack;
-  if (run.flags === 'auto' && reason !== undefined) throw new FlipRefused(reason);
-  return { done: false, stage: result.stage, stop: false };
+  const automatic = run.flags === 'auto';
+  for (let tries = 1; ; tries += 1) {
+    const { stage } = await enterPhase(call, run.execution, batchId, { guarded: automatic });
+    if (reached(to, stage, await flags.read()))
+      return { done: true, stage, stop: stops(run, stage) };
+    const binding = await bound(call);
+    if (automatic) {
+      const { stuck, done } = await drain(db, binding, deadline);
+      if (!done) return { done: false, stage, stop: false };
+      if (stuck > 0) await assertNotStuck(db);
+      await flags.write(wish(to, run));
+    }
+    const result = await reconcile({
+      db,
+      binding,
+      flags,
+      phase,
+      actor: run.actor,
+      deadline,
+      environment: environment.name,
+    });
+    if (reached(to, result.stage, await flags.read()))
+      return { done: true, stage: result.stage, stop: stops(run, result.stage) };
+    const [reason] = result.putBack;
+    if (!automatic || reason === undefined)
+      return { done: false, stage: result.stage, stop: false };
+    if (tries >= MOST_TRIES) throw new FlipRefused(reason);
+  }
 };
 
 /** Phase 3: the flags, and the stage that follows them; workers may go on when the guard is off. */

@@ -24,31 +24,28 @@ const isPassing = (error: pg.DatabaseError): boolean =>
     SQLSTATE.queryCanceled,
   );
 
+const isLostConnection = (error: Error): boolean =>
+  LOST_CONNECTION.test(error.message) ||
+  ('code' in error && LOST_CONNECTION.test(String(error.code)));
+
 const where = ({ code, schema, table, constraint, column }: pg.DatabaseError): string =>
   [code, schema, table, constraint ?? column].filter(Boolean).join(' ');
 
 /**
  * The error that leaves a function: its name decides what the workflow does, and its message ends in logs
- * and in the execution's history. A message of the server's may quote a row's value, so it stays behind.
+ * and in the execution's history. A message of the server's, and the detail of an error that is the cause of
+ * one of ours, may quote a row's value, so both stay behind: the server's own log has them.
  */
 export const publicError = (error: unknown): unknown => {
   if (error instanceof pg.DatabaseError)
     return isPassing(error)
-      ? new DatabaseUnwell(`the database stopped a statement (${where(error)}): try again`, {
-          cause: error,
-        })
+      ? new DatabaseUnwell(`the database stopped a statement (${where(error)}): try again`)
       : new DatabaseFault(
           `the database refused a statement (${where(error)}): look at its log for the statement`,
-          { cause: error },
         );
-  if (
-    error instanceof Error &&
-    !(error instanceof UnifiedKitsError) &&
-    (LOST_CONNECTION.test(error.message) ||
-      ('code' in error && LOST_CONNECTION.test(String(error.code))))
-  )
-    return new DatabaseUnwell('the connection to the database was lost: try again', {
-      cause: error,
-    });
+  if (!(error instanceof Error)) return error;
+  if (!(error instanceof UnifiedKitsError) && isLostConnection(error))
+    return new DatabaseUnwell('the connection to the database was lost: try again');
+  delete error.cause;
   return error;
 };

@@ -247,6 +247,17 @@ describe('flags that ask for what cannot be', () => {
     await given.system.aws.parameterChangesHandled();
     expect(await given.system.flags.read()).toMatchObject({ unifiedReads: false });
     expect(await events(given, 'flag-put-back-alarm')).toHaveLength(1);
+    const backlog = async () =>
+      (await given.legacy.pool.query('select from migration.pending_sync')).rowCount;
+    expect(await backlog()).toBe(1);
+    // Once the row is corrected the next look heals it, and reads may be switched again.
+    await given.legacy.pool.query(`update kit set kit_number = 'K4' where id = 4`);
+    await put(given, 'shadow-reads', '2');
+    await given.system.aws.parameterChangesHandled();
+    expect(await backlog()).toBe(0);
+    await put(given, 'unified-reads', 'true');
+    await given.system.aws.parameterChangesHandled();
+    expect(await given.system.flags.read()).toMatchObject({ unifiedReads: true });
   });
 
   it('puts flags back that would leave a closed migration', async () => {

@@ -1,0 +1,163 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import * as domain from '@unified-kits/domain';
+import { describe, expect, it } from 'vitest';
+import { FlagsUnreadable } from '../../functions/runtime/flag-store.ts';
+import { type AslState, placedStates, readMachine } from '../../infra/local/aws/asl-walk.ts';
+import { unsupported } from '../../infra/local/aws/supported-asl.ts';
+import {
+  FUNCTION_PLACEHOLDERS,
+  loadWorkflow,
+  readWorkflow,
+  WORKFLOWS,
+} from '../../infra/workflows/load-workflow.ts';
+
+// It ships no types.
+const validate = createRequire(import.meta.url)('asl-validator') as (definition: unknown) => {
+  readonly isValid: boolean;
+  errorsText(separator: string): string;
+};
+
+const arnOf = (name: string) => `arn:aws:lambda:eu-west-1:000000000000:function:${name}`;
+const folderOf = new Map<unknown, string>(
+  Object.keys(FUNCTION_PLACEHOLDERS).map((name) => [arnOf(name), name]),
+);
+
+/** As Step Functions' documentation names them. */
+const LAMBDA_SERVICE_ERRORS = [
+  'Lambda.ServiceException',
+  'Lambda.AWSLambdaException',
+  'Lambda.SdkClientException',
+  'Lambda.TooManyRequestsException',
+];
+/** Reported by Step Functions, by Lambda's sandbox, and by the handlers' wrapper. */
+const TIMEOUTS = ['States.Timeout', 'Sandbox.Timedout', 'TimeoutError'];
+
+interface Handler {
+  readonly ErrorEquals: readonly string[];
+  readonly Next?: string;
+  readonly MaxAttempts?: number;
+}
+const handlersOf = (state: AslState, field: 'Retry' | 'Catch'): readonly Handler[] =>
+  Array.isArray(state[field]) ? (state[field] as Handler[]) : [];
+
+/** The names that errors of ours have when they leave a function. */
+const ourErrors = new Set([
+  ...Object.values(domain).flatMap((exported) =>
+    typeof exported === 'function' && exported.prototype instanceof domain.UnifiedKitsError
+      ? [new (exported as new (message: string) => Error)('').name]
+      : [],
+  ),
+  new FlagsUnreadable('').name,
+]);
+
+describe.each(WORKFLOWS)('the %s workflow', (workflow) => {
+  const definition = loadWorkflow(workflow, arnOf);
+  const machine = readMachine(definition);
+  const states = [...placedStates(machine)];
+  const tasks = states.filter(({ state }) => state.Type === 'Task');
+
+  it('is valid Amazon States Language', () => {
+    const result = validate(definition);
+    expect(result.errorsText('\n')).toBe('');
+    expect(result.isValid).toBe(true);
+  });
+
+  it('keeps to what runs the same locally and on AWS, with placeholders and with ARNs', () => {
+    expect(unsupported(definition)).toEqual([]);
+    expect(unsupported(JSON.parse(readWorkflow(workflow)))).toEqual([]);
+  });
+
+  it('says what it is for and ends by itself some day', () => {
+    expect(machine.Comment).toMatch(/\w{3}/);
+    expect(machine.TimeoutSeconds).toBeGreaterThan(0);
+  });
+
+  it('has no placeholder that no function stands for', () => {
+    const used = [...readWorkflow(workflow).matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name);
+    expect(used.length).toBeGreaterThanOrEqual(tasks.length);
+    const known: readonly string[] = Object.values(FUNCTION_PLACEHOLDERS);
+    expect(used.filter((name) => !known.includes(name ?? ''))).toEqual([]);
+  });
+
+  it.each(tasks.map(({ name, state }) => ({ name, state })))(
+    'gives "$name" a function, a time limit, named retries, a catch and a comment',
+    async ({ state }) => {
+      const folder = folderOf.get(state.Resource);
+      expect(folder).toBeDefined();
+      const file = new URL(`../../functions/${folder}/handler.ts`, import.meta.url);
+      expect(existsSync(file)).toBe(true);
+      expect(await import(file.href)).toMatchObject({ handler: expect.any(Function) });
+      expect(state.Comment ?? '').toMatch(/\w{3}/);
+      // A Lambda ends after 15 minutes at the latest.
+      expect(state.TimeoutSeconds).toBeGreaterThan(0);
+      expect(state.TimeoutSeconds).toBeLessThanOrEqual(900);
+      const retried = handlersOf(state, 'Retry').flatMap(({ ErrorEquals }) => ErrorEquals);
+      expect(retried).toEqual(expect.arrayContaining([...LAMBDA_SERVICE_ERRORS, ...TIMEOUTS]));
+      const unknown = retried.filter(
+        (name) => ![...LAMBDA_SERVICE_ERRORS, ...TIMEOUTS].includes(name) && !ourErrors.has(name),
+      );
+      expect(unknown).toEqual([]);
+      expect(handlersOf(state, 'Catch').flatMap(({ ErrorEquals }) => ErrorEquals)).toContain(
+        'States.ALL',
+      );
+    },
+  );
+
+  it('never retries what only a person can mend', () => {
+    const retried = new Set(
+      tasks.flatMap(({ state }) => handlersOf(state, 'Retry').flatMap((one) => one.ErrorEquals)),
+    );
+    for (const name of [
+      'DuplicateKitNumber',
+      'ParityMismatch',
+      'FlipRefused',
+      'NoGo',
+      'States.ALL',
+    ])
+      expect(retried.has(name), name).toBe(false);
+  });
+
+  it('catches the failure of a lane outside the lanes as well', () => {
+    const maps = states.filter(({ state }) => state.Type === 'Map');
+    expect(maps.length).toBeGreaterThan(0);
+    for (const { state } of maps) expect(handlersOf(state, 'Catch')).not.toEqual([]);
+  });
+
+  it('leads every caught failure to a Fail state and never to success', () => {
+    const outer = new Map(
+      states.filter(({ parent }) => parent === undefined).map(({ name, state }) => [name, state]),
+    );
+    const caught = [...outer.values()].flatMap((state) => handlersOf(state, 'Catch'));
+    const open = caught.map(({ Next }) => Next ?? '');
+    const seen = new Set<string>();
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const state = outer.get(name);
+      expect(state, name).toBeDefined();
+      expect(state?.Type, name).not.toBe('Succeed');
+      expect(state?.End, name).not.toBe(true);
+      const next = [state?.Next, state?.Default];
+      for (const rule of (state?.Choices as { Next: string }[] | undefined) ?? [])
+        next.push(rule.Next);
+      open.push(...next.filter((one) => typeof one === 'string'));
+    }
+    expect([...seen].some((name) => outer.get(name)?.Type === 'Fail')).toBe(true);
+  });
+});
+
+it("keeps the cutover to the operator's checklist, in its order", () => {
+  const order = [
+    'Install the schema',
+    'Begin the batch',
+    'Copy',
+    'Compare',
+    'Switch the reads',
+    'Switch the writes',
+    'Begin to watch',
+    'Close the migration',
+  ];
+  const names = Object.keys(readMachine(loadWorkflow('cutover', arnOf)).States);
+  expect(names.filter((name) => order.includes(name))).toEqual(order);
+});
