@@ -1,10 +1,14 @@
 import { rm } from 'node:fs/promises';
-import { afterAll, describe, expect, it } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PLANTED_BLOCKERS } from '../../infra/local/legacy/blockers.ts';
+import { type ClinicDatabase, clinicContent, clinicDatabase } from '../support/clinic.ts';
+import { freshDatabase, type TestDatabase } from '../support/database.ts';
 import { freshHome, startAt } from '../support/start.ts';
 
 /** What every colour begins with. */
 const ESCAPE = String.fromCharCode(27);
+const CLINIC_MAPPING = fileURLToPath(new URL('../fixtures/clinic.mapping.ts', import.meta.url));
 const SMALL = ['--rows', '2000', '--monitor', '1', '--json'];
 
 describe('npm start', () => {
@@ -96,5 +100,101 @@ describe('npm start', () => {
     const { code, errors } = await start(...args).ended;
     expect(errors).toContain(message);
     expect(code).not.toBe(0);
+  });
+});
+
+describe('npm start -- --seed', () => {
+  const home = freshHome();
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await freshDatabase();
+  });
+  afterAll(async () => {
+    await database.drop();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  it('generates the data in the given database, once', async () => {
+    const start = () =>
+      startAt(home, [...SMALL, '--rows', '500', '--seed'], { DATABASE_URL: database.url }).ended;
+    const first = await start();
+    expect(first.json, first.output).toMatchObject({
+      stage: 'closed',
+      parity: { mismatched: 0 },
+      writes: { lost: 0, unexpected: 0 },
+    });
+    expect(first.json.writes?.acknowledged).toBeGreaterThan(50);
+    expect(first.code).toBe(0);
+    const second = await start();
+    expect(second.json.error?.message).toContain('the database has tables of that name already');
+    expect(second.code).toBe(1);
+  });
+});
+
+describe('npm start on a given database', () => {
+  const home = freshHome();
+  let clinic: ClinicDatabase;
+  beforeAll(async () => {
+    clinic = await clinicDatabase();
+  });
+  afterAll(async () => {
+    await clinic.drop();
+    await rm(home, { recursive: true, force: true });
+  });
+  const start = (...args: string[]) =>
+    startAt(home, ['--monitor', '1', '--json', ...args], {
+      DATABASE_URL: clinic.url,
+      KITS_MAPPING: CLINIC_MAPPING,
+    });
+
+  it('seeds nothing, writes nothing, and stops where a foreign key still needs the legacy tables', async () => {
+    const before = await clinicContent(clinic);
+    const { code, output, json } = await start().ended;
+    expect(output).toContain('REFERENCED_BY');
+    expect(output).toContain('going to "dual-write" only');
+    expect(json).toMatchObject({
+      rows: { kit: 4_200, practitioner_kits: 2_600 },
+      parity: { compared: 6_800, mismatched: 0 },
+      writes: { acknowledged: 0, lost: 0 },
+      stage: 'dual-write',
+    });
+    expect(code).toBe(0);
+    expect(await clinicContent(clinic)).toEqual(before);
+  });
+
+  it('goes on when no key points there any more', async () => {
+    await clinic.pool.query(
+      `alter table app.kit_result drop constraint "kit_result_kitId_fkey", drop constraint "kit_result_practitionerKitId_fkey"`,
+    );
+    const { code, output, json } = await start().ended;
+    expect(output).toContain('going on with batch');
+    expect(json).toMatchObject({ stage: 'closed', parity: { mismatched: 0 } });
+    expect(code).toBe(0);
+  });
+
+  it('rolls a closed batch back by the same command', async () => {
+    const before = await clinicContent(clinic);
+    await clinic.pool.query(
+      `alter table app.kit_result
+         add constraint "kit_result_kitId_fkey" foreign key ("kitId") references app.kit (id),
+         add constraint "kit_result_practitionerKitId_fkey" foreign key ("practitionerKitId") references app.practitioner_kits (id)`,
+    );
+    const { code, json } = await start('--rollback').ended;
+    expect(json).toMatchObject({ stage: 'legacy', rollback: { legacyIntact: null } });
+    expect(json.rollback?.rowsDeleted).toBe(6_800);
+    expect(code).toBe(0);
+    expect(await clinicContent(clinic)).toEqual(before);
+  });
+
+  it('lets writers at another mapping too, and takes it all back', async () => {
+    const { code, output, json } = await start('--writers', '2', '--rollback').ended;
+    expect(json, output).toMatchObject({
+      stage: 'legacy',
+      parity: { mismatched: 0 },
+      writes: { lost: 0, unexpected: 0 },
+      rollback: { legacyIntact: true },
+    });
+    expect(json.writes?.acknowledged).toBeGreaterThan(50);
+    expect(code).toBe(0);
   });
 });

@@ -66,9 +66,9 @@ export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'ba
 };
 
 /** Whether a run shows what it must: an exact parity, no lost write, and the stage it was to reach. */
-export const succeeded = ({ parity, writes, rollback, stage }: Figures): boolean =>
+export const succeeded = ({ parity, writes, rollback, stage, goal }: Figures): boolean =>
   parity.compared > 0 &&
   parity.mismatched === 0 &&
   writes.lost === 0 &&
   writes.unexpected === 0 &&
-  (rollback === undefined ? stage === 'closed' : rollback.legacyIntact !== false);
+  (rollback === undefined ? stage === goal : rollback.legacyIntact !== false);

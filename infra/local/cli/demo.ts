@@ -1,24 +1,37 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readRowsDeleted } from '@unified-kits/data';
-import { NoGo, type Source, type Store, UnifiedKitsError } from '@unified-kits/domain';
+import { NoGo, SOURCES, type Store, UnifiedKitsError } from '@unified-kits/domain';
 import { FlagStore } from '../../../functions/runtime/flag-store.ts';
 import { compareOriginal, dropOriginal, hasOriginal } from '../legacy/original.ts';
-import { foldLedger } from '../writers/fold-ledger.ts';
 import { quantiles } from '../writers/latencies.ts';
 import { type LedgerEntry, readLedger } from '../writers/ledger.ts';
 import { type RunningWriters, startWriters } from '../writers/start-writers.ts';
-import { type LedgerVerdict, verifyLedger } from '../writers/verify-ledger.ts';
+import { type LedgerVerdict, touchedKeys, verifyLedger } from '../writers/verify-ledger.ts';
 import type { WriterCounters } from '../writers/writer.ts';
 import type { Cleanup } from './cleanup.ts';
-import { analyse, approve, cutOver, rollBack, type Stageplay, standing } from './executions.ts';
+import {
+  analyse,
+  approve,
+  cutOver,
+  type Goal,
+  rollBack,
+  type Stageplay,
+  standing,
+} from './executions.ts';
 import { type Figures, type RollbackFigures, readFigures } from './figures.ts';
 import type { Prepared } from './prepare.ts';
 import type { RunState } from './run-state.ts';
+import { wrap } from './screen.ts';
 import type { Target } from './target.ts';
 
 /** How long the writers go on once a stage has been reached, in milliseconds: they must be seen to go on. */
 const AFTERWARDS_MS = 1_000;
 const NO_WRITES: LedgerVerdict = { acknowledged: 0, found: 0, lost: 0, unexpected: 0, keys: [] };
+
+const UNWRITTEN = {
+  written: { kit: [], practitioner_kits: [] },
+  shapes: { kit: undefined, practitioner_kits: undefined },
+};
 
 /** A writer that stopped by itself: what it would have shown was not shown. */
 export class WriterFailed extends UnifiedKitsError {
@@ -82,6 +95,20 @@ const endWriting = async (
 const heldMs = (entries: readonly LedgerEntry[]) =>
   quantiles(entries.flatMap(({ outcome }) => (outcome?.result === 'ok' ? [outcome.ms] : [])));
 
+/** While a foreign key points at a legacy table, `unified` is refused: the dual-write window stays open. */
+const goalOf = ({ prepared, screen }: Demo): Goal => {
+  const references = SOURCES.flatMap(
+    (source) => prepared.binding.sources[source].catalog.referencedBy,
+  );
+  if (references.length === 0) return 'closed';
+  for (const text of [
+    `going to "dual-write" only: foreign keys point at the legacy tables (${references.map(({ table, name }) => `${table} ${name}`).join(', ')}).`,
+    'Re-point them at kits while that stage holds; the same command then goes on.',
+  ])
+    for (const line of wrap(text, '', '  ')) screen.line(line);
+  return 'dual-write';
+};
+
 /**
  * From wherever the batch stands to `closed`, with the writers at it: analysis and sign-off unless the
  * batch has begun already, then the cutover.
@@ -93,6 +120,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
   const { db, screen, state, counters } = demo;
   const before = await standing(db);
   const closed = before.stage === 'closed' && before.active === undefined;
+  const goal = goalOf(demo);
   let running: RunningWriters | undefined;
   if (closed) screen.line(`batch ${before.batchId ?? ''} is closed already`);
   else {
@@ -107,7 +135,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
       await approve(demo, report);
       reportId = report.id;
     }
-    await cutOver(demo, reportId);
+    await cutOver(demo, reportId, goal);
   }
   const { verdict, entries } = await endWriting(demo, running, 'kits');
   const { batchId } = await standing(db);
@@ -121,6 +149,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
     );
   return {
     ...figures,
+    goal,
     phases: [
       ...Object.entries(state.ownSeconds).map(([name, spent]) => ({ name, seconds: spent })),
       ...figures.phases,
@@ -130,13 +159,6 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
   };
 };
 
-const touchedKeys = (entries: readonly LedgerEntry[]): Record<Source, string[]> => {
-  const touched: Record<Source, string[]> = { kit: [], practitioner_kits: [] };
-  for (const { source, key } of foldLedger(entries).values())
-    if (key !== undefined) touched[source].push(key);
-  return touched;
-};
-
 /** Whether the legacy tables are what they were, plus the acknowledged writes; undefined: cannot be told. */
 const legacyIntact = async (
   demo: Demo,
@@ -144,12 +166,12 @@ const legacyIntact = async (
 ): Promise<boolean | null> => {
   const { db, prepared, screen } = demo;
   if (!(await hasOriginal(db))) return null;
-  const written = prepared.writers?.plan.written ?? { kit: [], practitioner_kits: [] };
+  const { written, shapes } = prepared.writers?.plan ?? UNWRITTEN;
   const { differing, keys } = await compareOriginal(
     db,
     prepared.binding,
     written,
-    touchedKeys(entries),
+    await touchedKeys(db, shapes, entries, 'legacy'),
   );
   if (differing > 0)
     screen.line(

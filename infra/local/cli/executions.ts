@@ -101,13 +101,21 @@ export const standing = (db: Database) =>
     active: await activeBatch(session),
   }));
 
-/** The cutover, from wherever its batch stands to `closed`. */
-export const cutOver = async (play: Stageplay, reportId: string | undefined): Promise<void> => {
+/** The stage a run goes to. */
+export type Goal = 'dual-write' | 'closed';
+
+/** The cutover, from wherever its batch stands to the goal. */
+export const cutOver = async (
+  play: Stageplay,
+  reportId: string | undefined,
+  until: Goal,
+): Promise<void> => {
   const arn = await play.system.startCutover({
     mode: 'cutover',
     actor: ACTOR,
     lanes: LANES,
     flags: 'auto',
+    until,
     monitor: { seconds: 1, checks: play.monitorChecks },
     ...(reportId === undefined ? {} : { reportId }),
   });

@@ -2,6 +2,7 @@ import { type Database, readRowsBySource, readStage } from '@unified-kits/data';
 import { SOURCES, type Source } from '@unified-kits/domain';
 import type { Quantiles } from '../writers/latencies.ts';
 import type { LedgerVerdict } from '../writers/verify-ledger.ts';
+import type { Goal } from './executions.ts';
 import { copySeconds, type PhaseSeconds, phaseSeconds } from './work-log.ts';
 
 /** What the migration did, from what it recorded in the database. */
@@ -24,6 +25,8 @@ export interface RollbackFigures {
 
 /** The closing figures: the JSON object of `--json`. */
 export interface Figures extends MigrationFigures {
+  /** The stage that the run was to reach. */
+  readonly goal: Goal;
   readonly writes: Pick<LedgerVerdict, 'acknowledged' | 'found' | 'lost' | 'unexpected'>;
   /** How long writers waited for their writes, over the whole run. */
   readonly writersHeldMs: Quantiles;

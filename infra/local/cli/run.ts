@@ -199,7 +199,8 @@ export const run = async (
     figures = await takeBack(demo, figures);
   }
   if (state.rollback) await tidy(demo);
-  await advance({ step: 'finished' });
+  // Short of `closed` the run is not over: the same command goes on once the way is free.
+  if (state.rollback || figures.stage === 'closed') await advance({ step: 'finished' });
   screen.line();
   for (const line of closingLines(figures, screen)) screen.line(line);
   return { good: succeeded(figures), json: figures };

@@ -52,9 +52,9 @@ const METADATA = [
   `to_jsonb(n)`,
 ];
 
-/** Between 1963 and the base, with microseconds; one in 5,000 is older than the epoch, one in 3,000 missing. */
-const CREATED = `case when ${pick(3_000, 5)} = 0 then null
-      when ${pick(5_000, 7)} = 0 then timestamptz '1969-12-31 23:59:59.999999+00' - ${pick(2_000, 11)} * interval '1 day'
+/** With microseconds, here and there missing, and here and there before 1970. */
+const CREATED = `case when n % 991 = 0 then null
+      when n % 997 = 0 then timestamptz '1969-12-31 23:59:59.999999+00' - ${pick(2_000, 11)} * interval '1 day'
       else ${BASE} - (${rowAge()}) end`;
 
 /** Ids and ages rise together, as in a table that grew. */

@@ -112,3 +112,27 @@ export const verifyLedger = async (
   }
   return { acknowledged, found: acknowledged - lost, lost, unexpected, keys: keys.slice(0, 20) };
 };
+
+/**
+ * The legacy ids of every row that the writers may have written, by source. An insert that a kill left
+ * without an answer has none in the ledger: it is looked up by its kit number.
+ */
+export const touchedKeys = async (
+  db: Database,
+  shapes: Readonly<Record<Source, WriteShape | undefined>>,
+  entries: readonly LedgerEntry[],
+  store: Store,
+): Promise<Record<Source, readonly string[]>> => {
+  const rows = [...foldLedger(entries).values()];
+  const ofSource = async (source: Source): Promise<readonly string[]> => {
+    const mine = rows.filter((row) => row.source === source);
+    const shape = shapes[source];
+    const unanswered = mine.flatMap(({ key, number }) => (key === undefined ? (number ?? []) : []));
+    const found =
+      shape === undefined
+        ? []
+        : await fetchAll(db, storeStatements(shape)[store].readByNumber, unanswered);
+    return [...mine.flatMap(({ key }) => key ?? []), ...found.map(({ key }) => key)];
+  };
+  return { kit: await ofSource('kit'), practitioner_kits: await ofSource('practitioner_kits') };
+};
