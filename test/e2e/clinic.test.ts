@@ -1,4 +1,5 @@
 import {
+  type Analysis,
   type Binding,
   bindInstalled,
   deleteBatch,
@@ -10,6 +11,7 @@ import {
 } from '@unified-kits/data';
 import type { Stage } from '@unified-kits/domain';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { analysed } from '../support/analysis.ts';
 import { type ClinicDatabase, clinicContent, clinicDatabase } from '../support/clinic.ts';
 import { ClinicWriter, type Model, modelOf } from '../support/clinic-writer.ts';
 import { begin, copyAll, parity } from '../support/migration.ts';
@@ -32,6 +34,7 @@ describe("another organisation's database, by a mapping file alone", () => {
   let batchId: string;
   let writers: ClinicWriter[];
   let triggersBefore: unknown;
+  let analysis: Analysis;
 
   const flipTo = (to: Stage) =>
     flip(clinic.db, binding, { to, phase: 'test', actor: 'test', attempts: 60 });
@@ -81,11 +84,11 @@ describe("another organisation's database, by a mapping file alone", () => {
   beforeAll(async () => {
     clinic = await clinicDatabase();
     model = await modelOf(await clinicDatabase());
+    analysis = await analysed(clinic.db, clinic.mapping);
     await installKits(clinic.db, clinic.mapping, 'test');
     binding = await clinic.db.transaction({}, (session) => bindInstalled(session, clinic.mapping));
     await clinic.pool.query(
-      `grant usage on schema app to kits_app;
-       grant select, insert, update, delete on app.kit, app.practitioner_kits, app.kit_result to kits_app;
+      `grant select, insert, update, delete on app.kit, app.practitioner_kits, app.kit_result to kits_app;
        grant select on app."user", app.practitioner to kits_app; grant usage on all sequences in schema app to kits_app`,
     );
     triggersBefore = await triggers(clinic);
@@ -97,6 +100,25 @@ describe("another organisation's database, by a mapping file alone", () => {
     await Promise.allSettled(writers.map((writer) => writer.stop()));
     await clinic.drop();
     await model.database.drop();
+  });
+
+  it('is fit to migrate, and the analysis says what the unified stage waits for', () => {
+    expect(analysis).toMatchObject({
+      verdict: 'GO',
+      sources: { kit: { rows: 4200 }, practitioner_kits: { rows: 2600 } },
+    });
+    expect(analysis.findings.map(({ code, source, keys }) => [code, source, keys])).toEqual([
+      ['REFERENCED_BY', 'kit', ['app.kit_result (kit_result_kitId_fkey)']],
+      [
+        'REFERENCED_BY',
+        'practitioner_kits',
+        ['app.kit_result (kit_result_practitionerKitId_fkey)'],
+      ],
+      ['OWN_TRIGGER', 'kit', ['kit_touch']],
+      ['OWN_TRIGGER', 'practitioner_kits', ['practitioner_kits_touch']],
+      ['LEGACY_ATTRIBUTES', 'kit', expect.arrayContaining(['priceCharged', 'tags', 'notes'])],
+      ['LEGACY_ATTRIBUTES', 'practitioner_kits', expect.arrayContaining(['consentSignature'])],
+    ]);
   });
 
   it('rehearses on the clinic and leaves its rows as they are', async () => {

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { type Database, openDatabase } from '@unified-kits/data';
-import { type Mapping, parseMapping } from '@unified-kits/domain';
+import { type Database, loadMapping, openDatabase } from '@unified-kits/data';
+import type { Mapping } from '@unified-kits/domain';
 import pg from 'pg';
-import clinicMapping from '../fixtures/clinic.mapping.ts';
 import { freshDatabase, type TestDatabase } from './database.ts';
 
 const FIXTURE = new URL('../fixtures/clinic-legacy.sql', import.meta.url);
@@ -33,7 +32,7 @@ export const clinicDatabase = async (): Promise<ClinicDatabase> => {
       return database.pool;
     },
     db,
-    mapping: parseMapping(clinicMapping),
+    mapping: await loadMapping('test/fixtures/clinic.mapping.ts'),
     async drop() {
       await db.close();
       await database.drop();
