@@ -1,4 +1,10 @@
-import { readParityProof, readStage, type StageRow, wasClosed } from '@unified-kits/data';
+import {
+  assertUnreferenced,
+  readParityProof,
+  readStage,
+  type StageRow,
+  wasClosed,
+} from '@unified-kits/data';
 import { type Flags, FlipRefused, type Stage } from '@unified-kits/domain';
 import { enterPhase } from '../runtime/batch-of-run.ts';
 import { bound } from '../runtime/bound.ts';
@@ -56,8 +62,15 @@ const nextStep = async (call: Call, row: StageRow): Promise<Step> => {
 };
 
 /**
+ * Where both stores are in step a key can point at either, so here is where it must be turned round: in
+ * `unified` the legacy tables lack the kits born there, in `legacy` the rows it points at are about to go.
+ */
+const TURN_REFERENCES_BEFORE: readonly Stage[] = ['dual-write', 'mirrored', 'copying'];
+
+/**
  * Steps back until stage `legacy`, until a comparison is needed first, or until the deadline is near.
  *
+ * @throws {RollbackRefused} when foreign keys point at `kits`, before authority is given back.
  * @throws {FlipRefused} when the flags of a step were put back, with the reason.
  * @throws {BacklogStuck} naming keys that the legacy tables refuse: correct them in `kits` and roll back again.
  */
@@ -75,6 +88,8 @@ export const reverse = async (run: RollbackRun, call: Call) => {
     if (step.kind === 'done') return { ...answer, done: true };
     if (step.kind === 'parity') return { ...answer, done: false, needsParity: true };
     if (Date.now() >= deadline) return { ...answer, done: false };
+    if (TURN_REFERENCES_BEFORE.includes(row.stage))
+      await db.transaction({ readOnly: true }, (session) => assertUnreferenced(session, binding));
     if (step.kind === 'flip') {
       if (step.to === 'legacy')
         await flags.write({ unifiedWrites: false, unifiedReads: false, dualWrite: false });

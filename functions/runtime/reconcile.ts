@@ -75,6 +75,9 @@ const emitPutBack = (environment: string, alarm: boolean) =>
     Alarm: alarm ? 1 : 0,
   });
 
+/** A call that waits longer for another's long drain would only pile up with those that follow it. */
+const MOST_WAIT_MS = 20_000;
+
 /** Returns false when the wish has changed meanwhile: a newer one is never overwritten by an answer to an older. */
 const putBack = async (
   { db, flags, phase, actor, environment }: ReconcileOptions,
@@ -139,9 +142,8 @@ const reconcileAlone = async (options: ReconcileOptions): Promise<Reconciliation
  */
 export const reconcile = async (options: ReconcileOptions): Promise<Reconciliation> => {
   const { db, deadline } = options;
-  const result = await exclusively(db, 'reconcile', deadline - Date.now(), () =>
-    reconcileAlone(options),
-  );
+  const wait = Math.min(MOST_WAIT_MS, deadline - Date.now());
+  const result = await exclusively(db, 'reconcile', wait, () => reconcileAlone(options));
   if (result !== undefined) return result;
   const { stage } = await standingNow(db);
   return { stage, done: false, flips: [], putBack: [] };

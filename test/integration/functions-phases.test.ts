@@ -371,6 +371,28 @@ describe('the rollback', () => {
     });
   });
 
+  it('stops in dual-write while a foreign key points at kits, and goes on once it is turned round', async () => {
+    const { rig, call } = await caller(30);
+    const batchId = await toMirrored(call);
+    await call(services, { action: 'switch', run: run(), batchId, target: 'reads' });
+    await call(services, { action: 'switch', run: run(), batchId, target: 'writes' });
+    await rig.legacy.pool.query('create table result (kits_id uuid references kits (id))');
+    const back = async () =>
+      rig.system.waitForExecution(await rig.system.startRollback({ actor: 'operator' }));
+    expect(await back()).toMatchObject({
+      status: 'FAILED',
+      error: 'RollbackRefused',
+      cause: expect.stringContaining('result'),
+    });
+    expect(await stageOf(rig)).toBe('dual-write');
+    expect(await rig.system.flags.read()).toMatchObject({
+      unifiedWrites: true,
+      migrationInProgress: false,
+    });
+    await rig.legacy.pool.query('drop table result');
+    expect(await back()).toMatchObject({ status: 'SUCCEEDED', output: { stage: 'legacy' } });
+  });
+
   it('repairs from kits what the mirror left undone, before authority returns', async () => {
     const { rig, call } = await caller(50);
     const batchId = await toMirrored(call);

@@ -7,6 +7,22 @@ import { readStage } from '../stage/read-stage.ts';
 const BLOCKS_PER_PIECE = 512;
 
 /**
+ * Foreign keys that point at `kits` would dangle: they must point at the legacy tables again first.
+ *
+ * @throws {RollbackRefused} naming each.
+ */
+export const assertUnreferenced = async (session: Session, binding: Binding): Promise<void> => {
+  const { rows } = await session.query(
+    `select conname as name, conrelid::regclass::text as table from pg_constraint where contype = 'f' and confrelid = $1::regclass and conrelid <> confrelid`,
+    [binding.kits],
+  );
+  if (rows.length > 0)
+    throw new RollbackRefused(
+      `foreign keys point at ${binding.kits}: ${rows.map(({ name, table }) => `${table} (${name})`).join(', ')}. Point them back at the legacy tables, then roll back again.`,
+    );
+};
+
+/**
  * Nothing may point at the rows that are about to go, and no stage may need them.
  *
  * @throws {RollbackRefused} naming what does.
@@ -21,14 +37,7 @@ const assertDeletable = async (
     throw new RollbackRefused(
       `batch ${batchId} cannot be deleted in stage "${stage}": flip back to "legacy" first (staged batch: ${staged ?? 'none'})`,
     );
-  const { rows } = await session.query(
-    `select conname as name, conrelid::regclass::text as table from pg_constraint where contype = 'f' and confrelid = $1::regclass and conrelid <> confrelid`,
-    [binding.kits],
-  );
-  if (rows.length > 0)
-    throw new RollbackRefused(
-      `foreign keys point at ${binding.kits}: ${rows.map(({ name, table }) => `${table} (${name})`).join(', ')}. Point them back at the legacy tables, then roll back again.`,
-    );
+  await assertUnreferenced(session, binding);
 };
 
 /**
