@@ -1,0 +1,243 @@
+import {
+  type Binding,
+  beginParity,
+  drain,
+  finishParity,
+  flip,
+  parityLane,
+  readMismatches,
+} from '@unified-kits/data';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { installed, type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
+import { migrateTo, parity } from '../support/migration.ts';
+import { appSession } from '../support/sessions.ts';
+
+const far = () => Date.now() + 60_000;
+const SECRET = 'Ada Lovelace';
+
+describe('parity', () => {
+  let legacy: LegacyDatabase;
+  let binding: Binding;
+  const run = async (sql: string) => (await legacy.pool.query(sql)).rows;
+  /** As the engine, which the fence lets through: what no mirror sees. */
+  const behindTheMirror = (sql: string) =>
+    legacy.db.transaction({ asEngine: true }, (session) => session.query(sql));
+  const found = async () => {
+    const { runId, mismatched } = await parity(legacy.db, binding);
+    const mismatches = await legacy.db.transaction({}, (session) => readMismatches(session, runId));
+    expect(mismatches).toHaveLength(mismatched);
+    return mismatches;
+  };
+  const kit = (key: number, set: string) =>
+    `update public.kits set ${set} where source = 'kit' and legacy_id = '${key}'`;
+  const start = async (rows = 30, columns = '') => {
+    legacy = await legacyDatabase(rows);
+    if (columns !== '') await run(columns);
+    binding = await installed(legacy);
+  };
+  afterEach(() => legacy.drop());
+
+  describe('finds every kind of difference, by key and column, and a drain repairs it', () => {
+    beforeEach(async () => {
+      await start(
+        30,
+        `alter table kit add column price numeric, add column tags text[], add column ratio double precision;
+         update kit set price = 1.50, tags = '{a,NULL,"NULL"}', ratio = 0.1, metadata = '{"a": [1, null]}', notes = ''`,
+      );
+      await migrateTo(legacy.db, binding, 'mirrored');
+    });
+
+    it.each([
+      ['a text', kit(3, `order_id = '${SECRET}'`), '3', ['order_id']],
+      [
+        'a microsecond',
+        kit(3, `created_at = created_at + interval '1 microsecond'`),
+        '3',
+        ['created_at'],
+      ],
+      ['a value map', kit(3, `status = 'cancelled'`), '3', ['status']],
+      [
+        'null for an empty text',
+        kit(3, `legacy_attributes = legacy_attributes - 'notes'`),
+        '3',
+        ['notes'],
+      ],
+      ['an empty text for null', kit(1, `kit_type = ''`), '1', ['kit_type']],
+      [
+        'the scale of a number',
+        kit(3, `legacy_attributes = jsonb_set(legacy_attributes, '{price}', '1.5')`),
+        '3',
+        ['price'],
+      ],
+      [
+        'one element of an array',
+        kit(3, `legacy_attributes = jsonb_set(legacy_attributes, '{tags}', '"{a,NULL,NULL}"')`),
+        '3',
+        ['tags'],
+      ],
+      ['a number inside jsonb', kit(3, `metadata = '{"a": [1.0, null]}'`), '3', ['metadata']],
+      ['jsonb null for null', kit(3, `metadata = 'null'`), '3', ['metadata']],
+      [
+        'the last bit of a float',
+        kit(
+          3,
+          `legacy_attributes = jsonb_set(legacy_attributes, '{ratio}', '"0.10000000000000002"')`,
+        ),
+        '3',
+        ['ratio'],
+      ],
+      [
+        'several columns of one row',
+        kit(3, `order_id = null, legacy_attributes = '{}'`),
+        '3',
+        ['order_id', 'notes', 'price', 'tags', 'ratio'],
+      ],
+      [
+        'a row that kits lacks',
+        `delete from public.kits where source = 'kit' and legacy_id = '30'`,
+        '30',
+        ['(missing in kits)'],
+      ],
+      [
+        'a row that legacy lacks',
+        `insert into public.kits (id, owner_type, user_id, kit_number, status, source, legacy_id) values (md5('x')::uuid, 'client', md5('user1')::uuid, 'X', 'created', 'kit', '5000')`,
+        '5000',
+        ['(missing in legacy)'],
+      ],
+    ])('%s', async (_, difference, key, columns) => {
+      await behindTheMirror(difference);
+      const mismatches = await found();
+      expect(mismatches).toEqual([{ source: 'kit', legacyId: key, columns }]);
+      expect(JSON.stringify(await run('select * from migration.event'))).not.toContain(SECRET);
+      expect(JSON.stringify(await run('select * from migration.pending_sync'))).not.toContain(
+        SECRET,
+      );
+      expect(await drain(legacy.db, binding, far())).toMatchObject({ synced: 1, stuck: 0 });
+      expect(await found()).toEqual([]);
+    });
+
+    it('the owner: another user, another practitioner, another user of the practitioner', async () => {
+      await behindTheMirror(kit(3, `user_id = md5('user40')::uuid`));
+      await behindTheMirror(
+        `update public.kits set practitioner_id = md5('practitioner9')::uuid where kit_number = 'P1'`,
+      );
+      await behindTheMirror(
+        `update public.kits set user_id = md5('user40')::uuid where kit_number = 'P2'`,
+      );
+      const byNumber = await run(
+        `select kit_number as number, id::text from practitioner_kits where kit_number in ('P1', 'P2')`,
+      );
+      const id = (number: string) => byNumber.find((row) => row.number === number)?.id;
+      const mismatches = await found();
+      expect(mismatches).toHaveLength(3);
+      expect(mismatches).toEqual(
+        expect.arrayContaining([
+          { source: 'kit', legacyId: '3', columns: ['user_id'] },
+          { source: 'practitioner_kits', legacyId: id('P1'), columns: ['practitioner_id'] },
+          { source: 'practitioner_kits', legacyId: id('P2'), columns: ['kits.user_id'] },
+        ]),
+      );
+      await drain(legacy.db, binding, far());
+      expect(await found()).toEqual([]);
+    });
+
+    it('and a row under the wrong key, which is one too few and one too many', async () => {
+      await behindTheMirror(kit(3, `legacy_id = '3000'`));
+      expect(await found()).toEqual([
+        { source: 'kit', legacyId: '3', columns: ['(missing in kits)'] },
+        { source: 'kit', legacyId: '3000', columns: ['(missing in legacy)'] },
+      ]);
+      await drain(legacy.db, binding, far());
+      expect(await found()).toEqual([]);
+    });
+  });
+
+  it('never takes a change under way for a mismatch, while a load runs', async () => {
+    await start(200);
+    await migrateTo(legacy.db, binding, 'mirrored');
+    let stop = false;
+    const writer = async (from: number) => {
+      const app = await appSession(legacy);
+      let changes = 0;
+      for (; !stop; changes += 1) {
+        const id = from + (changes % 40);
+        await app.query(
+          changes % 5 === 4
+            ? `begin; delete from kit where id = ${id}; insert into kit (id, kit_number, user_id, notes) values (${id}, 'K${id}', md5('user1')::uuid, 'n${changes}'); commit`
+            : `update kit set notes = 'n${changes}', status = (array['created', 'completed'])[1 + ${changes % 2}] where id = ${id}`,
+        );
+      }
+      return changes;
+    };
+    const writers = [1, 41, 81].map(writer);
+    try {
+      for (let round = 0; round < 15; round += 1) expect(await found()).toEqual([]);
+    } finally {
+      stop = true;
+    }
+    for (const changes of await Promise.all(writers)) expect(changes).toBeGreaterThan(10);
+    expect(await run('select count(*)::int as n from migration.pending_sync')).toEqual([{ n: 0 }]);
+  });
+
+  it('is divided among two lanes, each range compared once', async () => {
+    await start(9_000);
+    await run(
+      `insert into kit (kit_number, user_id) select 'L' || n, md5('user1')::uuid from generate_series(1, 40000) n; analyze kit`,
+    );
+    binding = await installed(legacy);
+    await migrateTo(legacy.db, binding, 'mirrored');
+    const runId = await beginParity(legacy.db, binding, { phase: 'test', actor: 'test' });
+    let [first, second] = [0, 0];
+    await Promise.all([
+      parityLane(legacy.db, binding, runId, far(), (rows) => {
+        first += rows;
+      }),
+      parityLane(legacy.db, binding, runId, far(), (rows) => {
+        second += rows;
+      }),
+    ]);
+    expect(first + second).toBe(58_000);
+    expect(Math.min(first, second)).toBeGreaterThan(0);
+    expect(await finishParity(legacy.db, runId, { phase: 'test', actor: 'test' })).toMatchObject({
+      compared: 58_000,
+      mismatched: 0,
+      done: true,
+    });
+  });
+
+  it('proves nothing by a sample, and nothing before every range is compared', async () => {
+    await start();
+    await migrateTo(legacy.db, binding, 'mirrored');
+    const options = { phase: 'test', actor: 'test' };
+    const refused = () =>
+      expect(flip(legacy.db, binding, { to: 'dual-write', ...options })).rejects.toMatchObject({
+        name: 'FlipRefused',
+      });
+    const sample = await beginParity(legacy.db, binding, { ...options, sample: 1 });
+    await parityLane(legacy.db, binding, sample, far());
+    expect(await finishParity(legacy.db, sample, { ...options, sample: true })).toMatchObject({
+      compared: 60,
+      mismatched: 0,
+    });
+    await refused();
+    const whole = await beginParity(legacy.db, binding, options);
+    expect(await parityLane(legacy.db, binding, whole, Date.now() - 1)).toEqual({ done: false });
+    expect(await finishParity(legacy.db, whole, options)).toMatchObject({ done: false });
+    await refused();
+    await parityLane(legacy.db, binding, whole, far());
+    await finishParity(legacy.db, whole, options);
+    await flip(legacy.db, binding, { to: 'dual-write', ...options });
+  });
+
+  it('leaves out what waits in the backlog while changes are only captured', async () => {
+    await start();
+    await migrateTo(legacy.db, binding, 'unified');
+    const app = await appSession(legacy);
+    await app.query(kit(3, `order_id = 'captured'`));
+    expect(await found()).toEqual([]);
+    await run(`delete from migration.pending_sync`);
+    expect(await found()).toEqual([{ source: 'kit', legacyId: '3', columns: ['order_id'] }]);
+    await drain(legacy.db, binding, far());
+    expect(await found()).toEqual([]);
+  });
+});
