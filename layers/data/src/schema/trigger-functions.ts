@@ -99,15 +99,22 @@ const noteFailed = (source: string, suffix: string) => `
     select ${quoteLiteral(source)}, noted.key::text, 'mirror', fault
       from unnest(keys${suffix} || gone${suffix}) noted(key);`;
 
-/** A mirror that fails notes its keys, with what failed but no value, and lets the write stand. */
+/**
+ * A mirror that fails notes its keys, with what failed but no value, and lets the write stand. One that
+ * works under an old snapshot does not see what has been written to the other store since, and a row it
+ * does not see it cannot delete: it mirrors what it can, and notes its keys for the drain, which looks
+ * with a new snapshot.
+ */
 const guarded = (work: string, notes: string) => `
   begin
 ${work}
   exception when others or assert_failure then
     get stacked diagnostics fault = returned_sqlstate, broken = constraint_name;
     fault := rtrim(fault || ' ' || coalesce(broken, ''));
+  end;
+  if fault is not null or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
 ${notes}
-  end;`;
+  end if;`;
 
 const trigger = (name: string, settings: string, declare: string, body: string) => `
 create or replace function migration.${quoteIdentifier(name)}() returns trigger language plpgsql security definer ${settings} as ${dollarQuote(`
