@@ -1,4 +1,5 @@
 import type { Session } from '../connection/database.ts';
+import { COPY_AGAINST_DRAIN } from './drain-lock.ts';
 
 export interface Backlog {
   /** Noted keys, repeated ones counted. */
@@ -21,11 +22,17 @@ export const readBacklog = async (session: Session): Promise<Backlog> =>
 
 /**
  * Keeps one of each repeated key. A capture that is left on after a failed batch notes for as long as
- * nobody resumes; its backlog then grows with the keys that change, not with the changes.
+ * nobody resumes; its backlog then grows with the keys that change, not with the changes. While a drain
+ * is under way nothing is removed: it may have taken the repetition that would be kept, and read the row
+ * before the change that the other one tells of.
  *
  * @returns how many repetitions were removed.
  */
 export const compactBacklog = async (session: Session): Promise<number> => {
+  const { rows } = await session.query(
+    `select pg_try_advisory_xact_lock(${COPY_AGAINST_DRAIN}) as alone`,
+  );
+  if (!rows[0].alone) return 0;
   const { rowCount } = await session.query(
     `delete from migration.pending_sync
       where ctid in (select ctid from (

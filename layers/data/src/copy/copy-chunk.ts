@@ -134,8 +134,10 @@ const settleDuplicates = async (
       { cause },
     );
   const keys = duplicates.map(({ key }) => key);
+  // Locked, and looked at again: the stage may be another by now, in which nobody would drain these keys.
   await db.query(
-    `insert into migration.pending_sync (source, legacy_id, cause) select $1, key, 'copy' from unnest($2::text[]) noted(key)`,
+    `with still as materialized (select from migration.stage where stage = 'copying' for share)
+     insert into migration.pending_sync (source, legacy_id, cause) select $1, key, 'copy' from still, unnest($2::text[]) noted(key)`,
     [projection.source.source, keys],
     { asEngine: true },
   );

@@ -54,7 +54,11 @@ const draw = (ranges: readonly KeyRange[], count: number): readonly KeyRange[] =
     .slice(0, count)
     .map(({ range }) => range);
 
-/** Differences are noted for the drain, whichever way it goes, and kept with the run for the operator. */
+/**
+ * Differences are kept with the run for the operator, and noted for the drain, whichever way it goes. A run
+ * that outlives its stage (the cutover's, while its operator rolls back) notes nothing: what differs in the
+ * next one is no fault, and in `legacy` nobody would ever drain it.
+ */
 const recordMismatches = async (
   session: Session,
   runId: string,
@@ -66,9 +70,12 @@ const recordMismatches = async (
       'insert into migration.parity_mismatch (run_id, source, legacy_id, columns) values ($1, $2, $3, $4) on conflict do nothing',
       [runId, source, legacyId, columns],
     );
+  // Locked, so that no flip comes between the look and the note.
+  await session.query('select from migration.stage for share');
   await session.query(
-    `insert into migration.pending_sync (source, legacy_id, cause) select $1, key, 'parity' from unnest($2::text[]) noted(key)`,
-    [source, mismatches.map(({ legacyId }) => legacyId)],
+    `insert into migration.pending_sync (source, legacy_id, cause) select $1, key, 'parity' from unnest($2::text[]) noted(key)
+      where (select epoch from migration.stage) = (select epoch from migration.parity_run where id = $3)`,
+    [source, mismatches.map(({ legacyId }) => legacyId), runId],
   );
 };
 

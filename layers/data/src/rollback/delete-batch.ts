@@ -1,4 +1,5 @@
 import { RollbackRefused } from '@unified-kits/domain';
+import { clearBacklog } from '../backlog/clear-backlog.ts';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Database, Session } from '../connection/database.ts';
 import { readStage } from '../stage/read-stage.ts';
@@ -42,7 +43,8 @@ const assertDeletable = async (
 
 /**
  * Deletes a batch's rows from `kits`, a range of pages at a time: it needs no index on the batch, and
- * every statement is bounded. Only rows of that batch; running it again finds nothing.
+ * every statement is bounded. Only rows of that batch; running it again finds nothing. The backlog goes
+ * with them: the flip clears it too, but may have died before, and nothing drains it in stage `legacy`.
  *
  * @returns rows deleted now, and whether the deadline (milliseconds of `Date.now()`) left nothing undone.
  * @throws {RollbackRefused} when a stage or a foreign key needs the rows.
@@ -79,6 +81,7 @@ export const deleteBatch = async (
     rows += deleted;
     onProgress(deleted);
   }
+  await clearBacklog(db);
   return { rows, done: true };
 };
 

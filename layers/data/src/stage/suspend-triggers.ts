@@ -27,10 +27,12 @@ const ENABLE: Readonly<Record<string, string>> = {
   A: 'enable always',
 };
 
-/** Gives the triggers back the state they had. */
+/** Gives the triggers back the state they had; their owner may have dropped some since. */
 export const restoreTriggers = async (session: Session): Promise<void> => {
   const { rows } = await session.query(
-    'delete from migration.suspended_trigger returning relation, name, enabled',
+    `with suspended as (delete from migration.suspended_trigger returning relation, name, enabled)
+     select relation, name, enabled from suspended
+      where exists (select from pg_trigger t where t.tgrelid = to_regclass(suspended.relation) and t.tgname = suspended.name)`,
   );
   for (const { relation, name, enabled } of rows)
     await session.query(
