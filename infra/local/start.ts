@@ -1,4 +1,3 @@
-import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { Cleanup } from './cli/cleanup.ts';
 import { readOptions } from './cli/options.ts';
@@ -60,4 +59,4 @@ const main = async (): Promise<number> => {
   }
 };
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) process.exit(await main());
+process.exit(await main());

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SSMClient } from '@aws-sdk/client-ssm';
-import { type Binding, drain, flip } from '@unified-kits/data';
+import { type Binding, bindMapping, drain, flip } from '@unified-kits/data';
 import type { Stage } from '@unified-kits/domain';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FlagStore } from '../../functions/runtime/flag-store.ts';
 import { type LocalAws, startLocalAws } from '../../infra/local/aws/start.ts';
 import { openLedger, readLedger } from '../../infra/local/writers/ledger.ts';
-import { writerLogin } from '../../infra/local/writers/login.ts';
+import { dropWriterLogin, writerLogin } from '../../infra/local/writers/login.ts';
 import { type WritersPlan, writersPlan } from '../../infra/local/writers/plan.ts';
 import { newCounters, startWriters } from '../../infra/local/writers/start-writers.ts';
 import { verifyLedger } from '../../infra/local/writers/verify-ledger.ts';
@@ -43,6 +43,7 @@ describe('writers that follow the fence', () => {
   afterEach(async () => {
     ssm.destroy();
     await aws.stop();
+    await dropWriterLogin(legacy.db);
     await legacy.drop();
     await rm(directory, { recursive: true, force: true });
   });
@@ -97,9 +98,40 @@ describe('writers that follow the fence', () => {
   it('never connect as the engine', async () => {
     const client = await legacy.client();
     const { rows } = await client.query(
-      `select pg_has_role('kits_demo_writer', 'kits_app', 'member') as app, pg_has_role('kits_demo_writer', 'kits_owner', 'member') as engine`,
+      `select pg_has_role($1, 'kits_app', 'member') as app, pg_has_role($1, 'kits_owner', 'member') as engine`,
+      [new URL(writerUrl).username],
     );
     expect(rows[0]).toEqual({ app: true, engine: false });
+  });
+
+  it('find out by trying what a table lets them write', async () => {
+    await legacy.pool.query(`
+      alter table kit add constraint numbers check (kit_number ~ '^K[0-9]+$');
+      alter table kit add constraint orders check (order_id ~ '^O[0-9]+$');
+      alter table kit add constraint kinds check (kit_type in ('DNA', 'GUT'));
+      alter table kit add constraint living check (status <> 'cancelled');
+      alter table practitioner_kits add column barcode text unique;
+      update practitioner_kits set barcode = kit_number`);
+    const rebound = await legacy.db.transaction({}, (session) =>
+      bindMapping(session, legacy.mapping),
+    );
+    const fresh = await mkdtemp(join(tmpdir(), 'kits-writers-'));
+    try {
+      const { shapes } = await writersPlan(legacy.db, rebound, {
+        directory: fresh,
+        writerUrl,
+        writers: 1,
+      });
+      expect(shapes.kit).toMatchObject({ token: { legacyColumn: 'notes' }, inserts: false });
+      expect(shapes.kit?.statuses.map(({ legacy: status }) => status)).not.toContain('cancelled');
+      expect(shapes.kit?.statuses.length).toBe(7);
+      expect(shapes.practitioner_kits).toMatchObject({
+        token: { legacyColumn: 'order_id' },
+        inserts: true,
+      });
+    } finally {
+      await rm(fresh, { recursive: true, force: true });
+    }
   });
 
   it('give each row to one writer only', () => {

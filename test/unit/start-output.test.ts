@@ -16,6 +16,7 @@ const FIGURES: Figures = {
   phases: [{ name: 'phase2-migration', seconds: 1_234.5 }],
   flips: [{ to: 'copying', heldMs: 12.3 }],
   writes: { acknowledged: 123_456, found: 123_456, lost: 0, unexpected: 0 },
+  reads: { checked: 100, stale: 0 },
   writersHeldMs: { p50: 1.1, p99: 123.4, max: 12_345 },
 };
 const plain = { good: (text: string) => text, bad: (text: string) => text };

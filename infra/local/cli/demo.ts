@@ -5,6 +5,7 @@ import { FlagStore } from '../../../functions/runtime/flag-store.ts';
 import { compareOriginal, dropOriginal, hasOriginal } from '../legacy/original.ts';
 import { quantiles } from '../writers/latencies.ts';
 import { type LedgerEntry, readLedger } from '../writers/ledger.ts';
+import { dropWriterLogin } from '../writers/login.ts';
 import { type RunningWriters, startWriters } from '../writers/start-writers.ts';
 import { type LedgerVerdict, touchedKeys, verifyLedger } from '../writers/verify-ledger.ts';
 import type { WriterCounters } from '../writers/writer.ts';
@@ -143,7 +144,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
   const since = new Date(state.startedAt);
   const figures = await readFigures(db, batchId, closed ? new Date(0) : since);
   const { keys: _keys, ...writes } = verdict;
-  if (counters.redirected > 0 || counters.reads > 0)
+  if (counters.reads > 0)
     screen.line(
       `writers: ${counters.redirected} writes redirected by the fence, ${counters.reads} reads of their own writes, ${counters.staleReads} stale`,
     );
@@ -155,6 +156,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
       ...figures.phases,
     ],
     writes,
+    reads: { checked: counters.reads, stale: counters.staleReads },
     writersHeldMs: heldMs(entries),
   };
 };
@@ -209,12 +211,14 @@ export const takeBack = async (demo: Demo, before: Figures): Promise<Figures> =>
       ...now.phases,
     ],
     writes,
+    reads: { checked: demo.counters.reads, stale: demo.counters.staleReads },
     writersHeldMs: heldMs(entries),
     rollback,
   };
 };
 
-/** Removes what only this run needed in a database that is not ours. */
-export const tidy = async ({ db, target }: Demo): Promise<void> => {
-  if (!target.embedded) await dropOriginal(db);
+/** Removes what only this run needed in the database. */
+export const tidy = async ({ db, prepared, state }: Demo): Promise<void> => {
+  if (state.rollback) await dropOriginal(db);
+  if (prepared.writers !== undefined) await dropWriterLogin(db);
 };

@@ -28,6 +28,8 @@ export interface Figures extends MigrationFigures {
   /** The stage that the run was to reach. */
   readonly goal: Goal;
   readonly writes: Pick<LedgerVerdict, 'acknowledged' | 'found' | 'lost' | 'unexpected'>;
+  /** Reads of a row just written, in this process, and how many did not show the write. */
+  readonly reads: { readonly checked: number; readonly stale: number };
   /** How long writers waited for their writes, over the whole run. */
   readonly writersHeldMs: Quantiles;
   readonly rollback?: RollbackFigures;

@@ -150,7 +150,7 @@ export const run = async (
   const prepared = await prepare(target, state, options.mappingPath);
   cleanup.add(() => prepared.db.close());
   if (state.step === 'prepare') {
-    if (target.embedded || state.rollback) await rememberOriginal(prepared);
+    if (state.rollback) await rememberOriginal(prepared);
     const [clock] = await prepared.db.query<{ now: Date }>('select clock_timestamp() as now');
     await advance({
       step: 'cutover',
@@ -198,9 +198,11 @@ export const run = async (
     await advance({ step: 'rollback', figures });
     figures = await takeBack(demo, figures);
   }
-  if (state.rollback) await tidy(demo);
   // Short of `closed` the run is not over: the same command goes on once the way is free.
-  if (state.rollback || figures.stage === 'closed') await advance({ step: 'finished' });
+  if (state.rollback || figures.stage === 'closed') {
+    await advance({ step: 'finished' });
+    await tidy(demo);
+  }
   screen.line();
   for (const line of closingLines(figures, screen)) screen.line(line);
   return { good: succeeded(figures), json: figures };

@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, openSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SOURCES, type Source } from '@unified-kits/domain';
+import { SOURCES } from '@unified-kits/domain';
 import { z } from 'zod';
 
 /** What a write leaves in a row, in the words of `kits`. */
@@ -100,6 +100,3 @@ export const readLedger = async (directory: string): Promise<readonly LedgerEntr
   }
   return entries;
 };
-
-/** The source's part of a row's name in the ledger. */
-export const rowName = (source: Source, key: string): string => `${source}:${key}`;

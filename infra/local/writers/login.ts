@@ -6,11 +6,17 @@ import {
   qualifiedName,
   quoteIdentifier,
   quoteLiteral,
+  type Session,
 } from '@unified-kits/data';
 import { SOURCES } from '@unified-kits/domain';
 
-/** The login that the writers use: a member of the application's role, never of the engine's. */
-const WRITER_LOGIN = 'kits_demo_writer';
+/**
+ * The login that the writers use: a member of the application's role, never of the engine's. Logins are
+ * the whole server's, so each database has one of its own.
+ */
+const loginOf = async (session: Session): Promise<string> =>
+  (await session.query(`select 'kits_demo_writer_' || left(md5(current_database()), 8) as name`))
+    .rows[0].name;
 
 /**
  * Makes the writers' login and gives the application's role what a service needs on the legacy tables:
@@ -36,18 +42,18 @@ export const writerLogin = async (
     mapping.users.schema,
     practitioners.schema,
   ]);
+  let login = '';
   await db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
     await session.query(
       `select pg_advisory_xact_lock(hashtextextended('unified-kits demo login', 0))`,
     );
-    const { rowCount } = await session.query('select from pg_roles where rolname = $1', [
-      WRITER_LOGIN,
-    ]);
+    login = await loginOf(session);
+    const { rowCount } = await session.query('select from pg_roles where rolname = $1', [login]);
     // Role statements take no parameters; the password is hexadecimal.
     await session.query(
-      `${rowCount === 0 ? 'create' : 'alter'} role ${WRITER_LOGIN} login password ${quoteLiteral(password)}`,
+      `${rowCount === 0 ? 'create' : 'alter'} role ${login} login password ${quoteLiteral(password)}`,
     );
-    await session.query(`grant ${APPLICATION_ROLE} to ${WRITER_LOGIN}`);
+    await session.query(`grant ${APPLICATION_ROLE} to ${login}`);
     for (const schema of schemas)
       await session.query(
         `grant usage on schema ${quoteIdentifier(schema)} to ${APPLICATION_ROLE}`,
@@ -68,7 +74,13 @@ export const writerLogin = async (
       await session.query(`grant select on ${owner} to ${APPLICATION_ROLE}`);
   });
   const url = new URL(databaseUrl);
-  url.username = WRITER_LOGIN;
+  url.username = login;
   url.password = password;
   return url.href;
 };
+
+/** Removes the writers' login; what the application's role may do stays. */
+export const dropWriterLogin = (db: Database): Promise<void> =>
+  db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
+    await session.query(`drop role if exists ${await loginOf(session)}`);
+  });
