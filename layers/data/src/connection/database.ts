@@ -80,6 +80,9 @@ export const openDatabase = (connection: string | pg.PoolConfig, max = 4): Datab
   });
   // An idle connection that breaks would otherwise end the process; the pool discards it by itself.
   pool.on('error', () => {});
+  // The pool stops listening when it hands a connection out, and a server that ends it in the same packet as
+  // its greeting is quicker than whoever asked for it: without a listener that would end the process, too.
+  pool.on('connect', (client) => client.on('error', () => {}));
 
   const session: Database['session'] = async (work) => {
     const client = await pool.connect();
