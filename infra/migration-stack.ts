@@ -58,8 +58,7 @@ export class MigrationStack extends Stack {
     return new NodejsFunction(this, `${pascalCase(folder)}Function`, {
       entry: join(FUNCTIONS, folder, 'handler.ts'),
       handler: 'handler',
-      // The constant for nodejs24.x came later than some releases of aws-cdk-lib; the name is what counts.
-      runtime: new Runtime('nodejs24.x'),
+      runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       memorySize: 512,
       timeout: Duration.minutes(15),
