@@ -11,7 +11,7 @@ import {
 } from '@unified-kits/data';
 import { RollbackRefused } from '@unified-kits/domain';
 import { enterPhase } from '../runtime/batch-of-run.ts';
-import { bound } from '../runtime/bound.ts';
+import { bound, boundForTheWayBack } from '../runtime/bound.ts';
 import type { Call } from '../runtime/phase-handler.ts';
 import type { RollbackRun } from '../runtime/run.ts';
 
@@ -27,7 +27,12 @@ export const repair = async ({ execution, batchId }: RollbackRun, call: Call) =>
 export const remove = async ({ execution, actor, batchId }: RollbackRun, call: Call) => {
   const { db, phase, deadline } = call;
   await enterPhase(call, execution, batchId, { guarded: false });
-  const { rows, done } = await deleteBatch(db, await bound(call), batchId, deadline);
+  const { rows, done } = await deleteBatch(
+    db,
+    await boundForTheWayBack(call, 'legacy'),
+    batchId,
+    deadline,
+  );
   if (rows > 0)
     await db.transaction({ asEngine: true }, (session) =>
       recordEvent(session, { phase, action: 'rows-deleted', actor, batchId, detail: { rows } }),
@@ -43,7 +48,7 @@ export const remove = async ({ execution, actor, batchId }: RollbackRun, call: C
 export const prove = async ({ execution, actor, batchId }: RollbackRun, call: Call) => {
   const { db, flags, phase } = call;
   await enterPhase(call, execution, batchId, { guarded: false });
-  const binding = await bound(call);
+  const binding = await boundForTheWayBack(call, 'legacy');
   const summary = await db.transaction({ asEngine: true }, async (session) => {
     const proof = await proveRolledBack(session, binding, batchId);
     const { rowsLeft, backlogLeft, suspendedTriggers, triggersOn } = proof;

@@ -5,9 +5,9 @@ import {
   type StageRow,
   wasClosed,
 } from '@unified-kits/data';
-import { type Flags, FlipRefused, type Stage } from '@unified-kits/domain';
+import { type Flags, FlipRefused, STAGE_DEFINITIONS, type Stage } from '@unified-kits/domain';
 import { enterPhase } from '../runtime/batch-of-run.ts';
-import { bound } from '../runtime/bound.ts';
+import { boundForTheWayBack } from '../runtime/bound.ts';
 import { flipTo } from '../runtime/flip-stage.ts';
 import type { Call } from '../runtime/phase-handler.ts';
 import { reconcile } from '../runtime/reconcile.ts';
@@ -77,8 +77,8 @@ const TURN_REFERENCES_BEFORE: readonly Stage[] = ['dual-write', 'mirrored', 'cop
 export const reverse = async (run: RollbackRun, call: Call) => {
   const { db, flags, phase, deadline, environment } = call;
   const { actor, batchId } = run;
-  await enterPhase(call, run.execution, batchId, { guarded: false });
-  const binding = await bound(call);
+  const entered = await enterPhase(call, run.execution, batchId, { guarded: false });
+  const binding = await boundForTheWayBack(call, STAGE_DEFINITIONS[entered.stage].writes);
   for (;;) {
     const row = await db.transaction({ asEngine: true, readOnly: true }, readStage);
     const answer = { stage: row.stage, needsParity: false };
