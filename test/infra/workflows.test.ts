@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import * as domain from '@unified-kits/domain';
+import validate from 'asl-validator';
 import { describe, expect, it } from 'vitest';
 import { FlagsUnreadable } from '../../functions/runtime/flag-store.ts';
 import { type AslState, placedStates, readMachine } from '../../infra/local/aws/asl-walk.ts';
@@ -11,12 +11,6 @@ import {
   readWorkflow,
   WORKFLOWS,
 } from '../../infra/workflows/load-workflow.ts';
-
-// It ships no types.
-const validate = createRequire(import.meta.url)('asl-validator') as (definition: unknown) => {
-  readonly isValid: boolean;
-  errorsText(separator: string): string;
-};
 
 const arnOf = (name: string) => `arn:aws:lambda:eu-west-1:000000000000:function:${name}`;
 const folderOf = new Map<unknown, string>(
