@@ -87,6 +87,55 @@ describe('what belongs to the organisation', () => {
     });
   });
 
+  describe('and when that meets somebody else at work', () => {
+    const owner = (number: string) =>
+      run(
+        `select k.user_id = p.user_id as follows from kits k join practitioners p on p.id = k.practitioner_id where k.kit_number = '${number}'`,
+      );
+    const give = `update practitioners set user_id = md5('user44')::uuid where id = md5('practitioner1')::uuid`;
+
+    it.each(['mirrored', 'dual-write', 'unified'] as const)(
+      'follows in stage %s once a client lets the row go',
+      async (stage) => {
+        await migrateTo(legacy.db, binding, stage);
+        const holder = await legacy.client();
+        await holder.query(
+          `begin; set local role kits_owner; select from kits where kit_number = 'P1' for update`,
+        );
+        const app = await appSession(legacy);
+        await app.query(give);
+        expect(await run('select distinct cause, error from migration.pending_sync')).toEqual([
+          { cause: 'owner', error: '55P03' },
+        ]);
+        await holder.query('rollback');
+        expect(await drain(legacy.db, binding, far())).toMatchObject({ stuck: 0, done: true });
+        expect(await owner('P1')).toEqual([{ follows: true }]);
+        await drain(legacy.db, binding, far());
+        await exact();
+      },
+    );
+
+    it.each(['mirrored', 'dual-write'] as const)(
+      'follows in stage %s, by the next comparison, a kit that was born while the practitioner moved',
+      async (stage) => {
+        await migrateTo(legacy.db, binding, stage);
+        const [office, app] = [await appSession(legacy), await appSession(legacy)];
+        await office.query('begin');
+        await office.query(give);
+        await app.query(
+          stage === 'mirrored'
+            ? `insert into practitioner_kits (kit_number, practitioner_id) values ('BORN', md5('practitioner1')::uuid)`
+            : `insert into kits (kit_number, owner_type, practitioner_id, status) values ('BORN', 'practitioner', md5('practitioner1')::uuid, 'created')`,
+        );
+        await office.query('commit');
+        expect(await parity(legacy.db, binding)).toMatchObject({ mismatched: 1 });
+        expect(await drain(legacy.db, binding, far())).toMatchObject({ stuck: 0 });
+        expect(await owner('BORN')).toEqual([{ follows: true }]);
+        await exact();
+      },
+    );
+  });
+
   describe('its own triggers', () => {
     const OWN = `select tgrelid::regclass::text as relation, tgname as name, tgenabled::text as enabled from pg_trigger
       where not tgisinternal and tgname like 'own%' order by 2`;

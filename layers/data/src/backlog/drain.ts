@@ -5,6 +5,7 @@ import type { Database, Session } from '../connection/database.ts';
 import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
 import { readStage } from '../stage/read-stage.ts';
 import { enterDrain } from './drain-lock.ts';
+import { followOwners } from './follow-owners.ts';
 import { parkNumbers } from './park-numbers.ts';
 import { type Direction, lockKeys, syncKeys } from './sync-keys.ts';
 import { type KeysBySource, type Selection, takeKeys } from './take-keys.ts';
@@ -58,6 +59,8 @@ export const syncTaken = async (
 ): Promise<void> => {
   for (const [source, list] of keys) {
     const bound = binding.sources[source];
+    if (direction === 'kits-to-legacy' && source === 'practitioner_kits')
+      await followOwners(session, binding, list);
     if (lockRows) {
       const { present, absent } = await lockKeys(session, binding, bound, direction, list);
       await syncKeys(session, bound, direction, present, absent);
