@@ -4,6 +4,7 @@ import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Database, Session } from '../connection/database.ts';
 import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
 import { readStage } from '../stage/read-stage.ts';
+import { holdOwners, noteKitsOf } from './changed-owners.ts';
 import { enterDrain } from './drain-lock.ts';
 import { followOwners } from './follow-owners.ts';
 import { parkNumbers } from './park-numbers.ts';
@@ -149,10 +150,16 @@ const drainOnce = (
       await enterDrain(session);
       const now = await directionNow(session);
       if (now === undefined) return { taken: 0, stuck: 0 };
-      if (now.mirrored) await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
-      const keys = await takeKeys(session, selection, now.mirrored ? MIRRORED_BATCH : BATCH);
-      const taken = sizeOf(keys);
+      const { keys, practitioners } = await takeKeys(
+        session,
+        selection,
+        now.mirrored ? MIRRORED_BATCH : BATCH,
+      );
+      const taken = sizeOf(keys) + practitioners.length;
       if (taken === 0) return { taken, stuck: 0 };
+      await noteKitsOf(session, binding, now.direction, practitioners);
+      if (now.mirrored && keys.has('practitioner_kits')) await holdOwners(session);
+      if (now.mirrored) await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
       if (mode === 'together') await syncTaken(session, binding, now.direction, keys, now.mirrored);
       return {
         taken,

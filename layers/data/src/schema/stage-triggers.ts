@@ -88,10 +88,11 @@ export const stagedTables = (binding: Binding): readonly StagedTable[] => {
   const { practitioners } = binding.mapping.sources.practitioner_kits.owner;
   const lookup = qualifiedName(practitioners.schema, practitioners.table);
   const userId = quoteIdentifier(practitioners.userId);
+  // Not `update of`: that is blind to a user whom a trigger of the organisation changes.
   const ownerTrigger = (duty: 'capture' | 'mirror'): StageTrigger => ({
     name: `uk_${duty}_owner`,
     duty,
-    create: `create trigger uk_${duty}_owner after update of ${userId} on ${lookup} for each row when (old.${userId} is distinct from new.${userId}) execute function migration.${duty}_owner()`,
+    create: `create trigger uk_${duty}_owner after update on ${lookup} for each row when (old.${userId} is distinct from new.${userId}) execute function migration.${duty}_owner()`,
   });
   return [
     legacy('kit'),

@@ -1,4 +1,5 @@
 import { FENCE_SQLSTATE, UNMAPPED_VALUE_SQLSTATE } from '@unified-kits/domain';
+import { NOTED_PRACTITIONER, OWNERS_LOCK } from '../backlog/changed-owners.ts';
 import type { Binding, BoundSource } from '../catalog/bind-mapping.ts';
 import type { CatalogColumn } from '../catalog/read-table.ts';
 import { ENGINE_ROLE } from '../connection/database.ts';
@@ -105,14 +106,14 @@ const noteFailed = (source: string, suffix: string) => `
  * does not see it cannot delete: it mirrors what it can, and notes its keys for the drain, which looks
  * with a new snapshot.
  */
-const guarded = (work: string, notes: string) => `
+const guarded = (work: string, notes: string, unsettled = 'false') => `
   begin
 ${work}
   exception when others or assert_failure then
     get stacked diagnostics fault = returned_sqlstate, broken = constraint_name;
     fault := rtrim(fault || ' ' || coalesce(broken, ''));
   end;
-  if fault is not null or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+  if fault is not null or ${unsettled} or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
 ${notes}
   end if;`;
 
@@ -154,11 +155,16 @@ const legacyTriggers = (bound: BoundSource): string => {
   const key = `r.${quoteIdentifier(id.name)}`;
   const mirror = (name: string, occasion: Occasion) => {
     const { declare, assign } = keyArrays(occasion, key, idType, '');
-    const work = guarded(syncCall(syncToKitsName(source), ''), noteFailed(source, ''));
+    const owned = source === 'practitioner_kits';
+    const work = guarded(
+      syncCall(syncToKitsName(source), ''),
+      noteFailed(source, ''),
+      owned ? 'not settled' : undefined,
+    );
     return trigger(
       name,
       mirrorSettings(bound),
-      `${declare} fault text; broken text;`,
+      `${declare} fault text; broken text;${owned ? ` settled boolean := ${OWNERS_SETTLED};` : ''}`,
       `${assign}${work}`,
     );
   };
@@ -220,28 +226,32 @@ const kitsTriggers = (projections: readonly Projection[]): string => {
   ].join('\n');
 };
 
+/** Whether nobody is changing a practitioner's user just now; then nobody does until this transaction ends. */
+const OWNERS_SETTLED = `pg_try_advisory_xact_lock_shared(${OWNERS_LOCK})`;
+
+const notePractitioner = (practitioner: string, error = 'null') => `
+    insert into migration.pending_sync (source, legacy_id, cause, error)
+    values (${quoteLiteral(NOTED_PRACTITIONER)}, ${practitioner}::text, 'owner', ${error});`;
+
 /**
  * A practitioner who is given to another user takes the kits along: `kits.user_id` is derived, and no
- * trigger on the legacy table sees this change. While copying, the keys are noted; later `kits` is set.
+ * trigger on the legacy table sees this change. While copying, the practitioner is noted; later `kits` is
+ * set, and the practitioner noted where kits are being written that this transaction cannot see.
  */
 const ownerTriggers = (binding: Binding): string => {
-  const source = binding.sources.practitioner_kits;
   const { owner } = binding.mapping.sources.practitioner_kits;
   const practitioner = `new.${quoteIdentifier(owner.practitioners.id)}`;
-  const noted = (cause: string, error: string) => `
-    insert into migration.pending_sync (source, legacy_id, cause, error)
-    select ${quoteLiteral(source.source)}, s.${quoteIdentifier(source.id.name)}::text, ${quoteLiteral(cause)}, ${error}
-      from ${source.relation} s where s.${quoteIdentifier(owner.practitionerId)} = ${practitioner};`;
   return [
-    trigger('capture_owner', CAPTURE_SETTINGS, '', noted('owner', 'null')),
+    trigger('capture_owner', CAPTURE_SETTINGS, '', notePractitioner(practitioner)),
     trigger(
       'mirror_owner',
       `${CAPTURE_SETTINGS} set lock_timeout = '${MIRROR_LOCK_TIMEOUT}'`,
-      'fault text; broken text;',
+      `fault text; broken text; alone boolean := pg_try_advisory_xact_lock(${OWNERS_LOCK});`,
       guarded(
         `    update ${binding.kits} k set user_id = new.${quoteIdentifier(owner.practitioners.userId)}
      where k.owner_type = 'practitioner' and k.practitioner_id = ${practitioner};`,
-        noted('owner', 'fault'),
+        notePractitioner(practitioner, 'fault'),
+        'not alone',
       ),
     ),
   ].join('\n');
@@ -303,6 +313,8 @@ create or replace function migration.birth() returns trigger language plpgsql se
 begin
   new.source := case new.owner_type when 'client' then 'kit' when 'practitioner' then 'practitioner_kits' end;
 ${projections.map(branch).join('')}
+  if new.owner_type = 'practitioner' and not ${OWNERS_SETTLED} then${notePractitioner('new.practitioner_id')}
+  end if;
   if new.user_id is null then
     new.user_id := (select p.${quoteIdentifier(practitioners.userId)} from ${qualifiedName(practitioners.schema, practitioners.table)} p where p.${quoteIdentifier(practitioners.id)} = new.practitioner_id);
   end if;
