@@ -185,7 +185,7 @@ describe('a mirror never breaks the authoritative write', () => {
       );
       const began = Date.now();
       await app.query(`update kit set notes = 'kept' where id = 3`);
-      expect(Date.now() - began).toBeLessThan(900);
+      expect(Date.now() - began).toBeLessThan(5_000);
       expect(await backlog()).toMatchObject([{ key: '3', error: '55P03' }]);
       await holder.query('rollback');
       await mend();

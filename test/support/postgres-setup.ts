@@ -49,7 +49,7 @@ async function start(): Promise<Shared> {
   if (given) return { url: given, run, stop: () => dropLeftovers(given, run) };
   const server = await startPostgres({
     ephemeral: true,
-    settings: { ...THROW_AWAY, max_connections: '200' },
+    settings: { ...THROW_AWAY, max_connections: '200', max_prepared_transactions: '5' },
   });
   return { url: server.url, run, stop: () => server.stop({ mode: 'immediate' }) };
 }

@@ -12,17 +12,16 @@ export const appSession = async (
   database: TestDatabase,
   tables: readonly string[] = ['kit', 'practitioner_kits', 'users', 'practitioners'],
 ): Promise<pg.Client> => {
-  // Roles belong to the server, and test files run side by side.
+  // Two sessions of one test ask at once, and roles belong to the server, where other files ask too.
   await database.pool.query(`
-    select pg_advisory_lock(hashtextextended('uk_test_app', 0));
+    select pg_advisory_xact_lock(hashtextextended('uk_test_app', 0));
     do $do$ begin
       if not exists (select from pg_roles where rolname = 'uk_test_app') then
-        create role uk_test_app login password '${PASSWORD}';
+        create role uk_test_app login password '${PASSWORD}' in role kits_app;
       end if;
+    exception when duplicate_object or unique_violation then null;
     end $do$;
-    grant kits_app to uk_test_app;
-    grant select, insert, update, delete, truncate on ${tables.join(', ')} to uk_test_app;
-    select pg_advisory_unlock(hashtextextended('uk_test_app', 0))`);
+    grant select, insert, update, delete, truncate on ${tables.join(', ')} to uk_test_app`);
   const url = new URL(database.url);
   url.username = 'uk_test_app';
   url.password = PASSWORD;
