@@ -44,6 +44,7 @@ describe("another organisation's database, by a mapping file alone", () => {
     for (const writer of writers) writer.start();
     return result;
   };
+  const moreWrites = () => Promise.all(writers.map((writer) => writer.writes(30)));
   const settle = async () => {
     // A mirror that lost a lock leaves its key to the drain; then the comparison is exact.
     for (let round = 0; round < 5; round += 1) {
@@ -132,8 +133,10 @@ describe("another organisation's database, by a mapping file alone", () => {
     for (const writer of writers) writer.start();
     batchId = await begin(clinic.db, binding);
     await copyAll(clinic.db, binding, batchId);
+    await moreWrites();
     await drain(clinic.db, binding, far());
     await flipTo('mirrored');
+    await moreWrites();
     await settle();
     await paused(legacyEqualsModel);
   });
@@ -142,6 +145,7 @@ describe("another organisation's database, by a mapping file alone", () => {
     await settle();
     await flipTo('dual-write');
     await addResult(await bornInKits('BORN-IN-DUAL-WRITE'));
+    await moreWrites();
     await paused(async () => {
       await drain(clinic.db, binding, far());
       await legacyEqualsModel();
@@ -171,6 +175,7 @@ describe("another organisation's database, by a mapping file alone", () => {
     );
     await flipTo('unified');
     const before = writers.map(({ acknowledgedOn }) => acknowledgedOn.kits);
+    await moreWrites();
     const id = await bornInKits('BORN-IN-UNIFIED');
     await addResult(id);
     await clinic.pool.query(
@@ -201,6 +206,7 @@ describe("another organisation's database, by a mapping file alone", () => {
          add constraint "kit_result_kitId_fkey" foreign key ("kitId") references app.kit (id),
          add constraint "kit_result_practitionerKitId_fkey" foreign key ("practitionerKitId") references app.practitioner_kits (id)`,
     );
+    await moreWrites();
     expect(await deleteBatch(clinic.db, binding, batchId, far())).toMatchObject({ done: true });
     for (const writer of writers) await writer.stop();
     expect(

@@ -113,6 +113,17 @@ export class ClinicWriter {
     this.#running.catch(() => {});
   }
 
+  /** Waits until so many more writes are acknowledged, or one has failed. */
+  async writes(more: number): Promise<void> {
+    const wanted = this.acknowledged + more;
+    let ended = false;
+    const end = () => {
+      ended = true;
+    };
+    this.#running?.then(end, end);
+    while (this.acknowledged < wanted && !ended) await sleep(5);
+  }
+
   /** Waits for the write under way, and tells what went wrong if anything did. */
   async stop(): Promise<void> {
     this.#stop = true;
