@@ -158,6 +158,13 @@ export const FINDING_KINDS = {
     advice:
       'Give their side effects a new home: they are switched off while the legacy tables are not authoritative, and restored on the way back.',
   },
+  FUNCTION_WITHOUT_SEARCH_PATH: {
+    severity: 'warning',
+    title:
+      'functions of defaults, checks and indexes that rely on the search_path of whoever writes',
+    advice:
+      "Have each function named here say where it looks (ALTER FUNCTION … SET search_path = …), unless it names every schema itself: the engine's writes run under a search_path of their own.",
+  },
   REQUIRED_WITHOUT_DEFAULT: {
     severity: 'warning',
     title: 'required legacy columns without a default that no rule names',

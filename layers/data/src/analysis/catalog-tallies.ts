@@ -4,6 +4,7 @@ import type { CatalogColumn, CatalogTable } from '../catalog/read-table.ts';
 import { ENGINE_ROLE, type Session } from '../connection/database.ts';
 import { quoteIdentifier } from '../sql/identifier.ts';
 import type { Lookups } from './scanned-tables.ts';
+import { searchPathTallies } from './search-path-tallies.ts';
 
 const names = (
   code: Tally['code'],
@@ -146,6 +147,7 @@ export const catalogTallies = async (
   ];
   const bypasses = await engineBypasses(session);
   const tallies: Tally[] = SOURCES.flatMap((source) => tableTallies(binding.sources[source]));
+  tallies.push(...(await searchPathTallies(session, binding)));
   const closed = new Set<string>();
   for (const [source, table, keyed] of tables) {
     const access = await readAccess(session, table);

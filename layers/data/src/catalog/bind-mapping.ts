@@ -11,7 +11,14 @@ import {
 } from '@unified-kits/domain';
 import type { Session } from '../connection/database.ts';
 import { qualifiedName } from '../sql/identifier.ts';
-import { checkGenerator, checkId, checkOwner, checkWritable, LOSSLESS } from './check-types.ts';
+import {
+  checkCollation,
+  checkGenerator,
+  checkId,
+  checkOwner,
+  checkWritable,
+  LOSSLESS,
+} from './check-types.ts';
 import { Mismatches } from './mismatches.ts';
 import { type CatalogColumn, type CatalogTable, readTable } from './read-table.ts';
 
@@ -216,12 +223,24 @@ export const bindMapping = async (session: Session, mapping: Mapping): Promise<B
     'users',
     mismatches,
   );
+  const usersId =
+    users === undefined
+      ? undefined
+      : columnOf(users, mapping.users.id, 'the id of a user', mismatches);
   if (users !== undefined)
-    checkOwner(
-      columnOf(users, mapping.users.id, 'the id of a user', mismatches),
-      users,
-      mapping.target.userIdType,
-      'userIdType',
+    checkOwner(usersId, users, mapping.target.userIdType, 'userIdType', mismatches);
+  const likeUsers = (column: CatalogColumn | undefined, table: CatalogTable) => {
+    if (usersId !== undefined)
+      checkCollation(column, table, usersId.collation, 'the id of a user', mismatches);
+  };
+  if (bound.kit !== undefined) likeUsers(bound.kit.ownerColumn, bound.kit.catalog);
+  const kitsOfPractitioners = bound.practitioner_kits;
+  if (kitsOfPractitioners !== undefined)
+    checkCollation(
+      kitsOfPractitioners.ownerColumn,
+      kitsOfPractitioners.catalog,
+      null,
+      'kits.practitioner_id',
       mismatches,
     );
   const { practitioners } = mapping.sources.practitioner_kits.owner;
@@ -237,6 +256,8 @@ export const bindMapping = async (session: Session, mapping: Mapping): Promise<B
     checkOwner(id, lookup, mapping.target.practitionerIdType, 'practitionerIdType', mismatches);
     const userId = columnOf(lookup, practitioners.userId, "a practitioner's user", mismatches);
     checkOwner(userId, lookup, mapping.target.userIdType, 'userIdType', mismatches);
+    likeUsers(userId, lookup);
+    checkCollation(id, lookup, null, 'kits.practitioner_id', mismatches);
     if (id !== undefined && !id.uniqueKey)
       mismatches.add(
         qualifiedName(lookup.schema, lookup.table),

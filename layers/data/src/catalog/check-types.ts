@@ -52,6 +52,27 @@ export const checkOwner = (
     );
 };
 
+/**
+ * Whether owners' ids can be compared with those that they are joined to: two collations cannot be, not
+ * even for equality.
+ *
+ * @param wanted the other's collation as the catalog has it; null is the default, which `kits` has
+ */
+export const checkCollation = (
+  column: CatalogColumn | undefined,
+  table: CatalogTable,
+  wanted: string | null,
+  other: string,
+  mismatches: Mismatches,
+) => {
+  if (column !== undefined && column.collation !== wanted)
+    mismatches.add(
+      qualifiedName(table.schema, table.table),
+      column.name,
+      `has collation ${column.collation ?? 'default'}, but is compared with ${other}, which has ${wanted ?? 'default'}; give both the same one`,
+    );
+};
+
 /** A generated column takes no value, so a row could not come back as itself. */
 export const checkWritable = (
   column: CatalogColumn | undefined,

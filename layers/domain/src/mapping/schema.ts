@@ -42,7 +42,9 @@ const columnRule = z
     identifier,
     z.strictObject({
       column: identifier,
-      /** legacy value → unified value; of several legacy values with one unified value the first is the one written back. */
+      /** legacy value → unified value; of several legacy values with one unified value the first is the one written back.
+       * JavaScript puts keys that look like whole numbers (`'10'`) before all others and in ascending order, however
+       * they are written down: among these the smallest is the first. */
       values: z.record(z.string(), z.string().min(1)).optional(),
     }),
   ])
