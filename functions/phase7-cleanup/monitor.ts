@@ -6,6 +6,8 @@ import {
   parityLane,
   readBacklog,
   readMismatches,
+  readRefusedBefore,
+  readRefusedWrites,
   recordEvent,
 } from '@unified-kits/data';
 import { MonitorBreach, STAGE_DEFINITIONS } from '@unified-kits/domain';
@@ -18,9 +20,9 @@ import type { Run } from '../runtime/run.ts';
 const SAMPLED_RANGES = 2;
 
 /**
- * One check of the monitoring window: who is authoritative, what the mirror could not do, and a sample of
- * both stores. Writes that the fence refused are counted by the services, whose transactions they end:
- * the database keeps no trace of them.
+ * One check of the monitoring window: who is authoritative, what the mirror could not do, a sample of both
+ * stores, and how many writes the fence refused since the last check: they fade as clients refresh their
+ * flags, and cost each a round trip, so they are told and break nothing.
  *
  * @throws {MonitorBreach} saying what was seen, by key.
  */
@@ -28,16 +30,22 @@ export const monitor = async (run: Run, batchId: string, checks: number, call: C
   const { db, phase, deadline } = call;
   const { stage } = await enterPhase(call, run.execution, batchId, { guarded: false });
   const answer = { stage, checks: checks + 1, done: checks + 1 >= run.monitor.checks };
-  if (stage === 'closed') return { ...answer, done: true, backlog: 0, failed: 0, compared: 0 };
+  if (stage === 'closed')
+    return { ...answer, done: true, backlog: 0, failed: 0, compared: 0, refused: 0 };
   if (STAGE_DEFINITIONS[stage].writes !== 'kits')
     throw new MonitorBreach(
       `stage "${stage}" holds: during the monitoring the writes were switched back to the legacy tables`,
     );
   const binding = await bound(call);
-  const { noted, failed } = await db.transaction({ asEngine: true }, async (session) => {
-    await compactBacklog(session);
-    return readBacklog(session);
-  });
+  const { noted, failed, refusedTotal, refused } = await db.transaction(
+    { asEngine: true },
+    async (session) => {
+      await compactBacklog(session);
+      const total = await readRefusedWrites(session);
+      const before = (await readRefusedBefore(session, batchId)) ?? total;
+      return { ...(await readBacklog(session)), refusedTotal: total, refused: total - before };
+    },
+  );
   if (stage === 'dual-write' && noted > 0) {
     const { stuck } = await drain(db, binding, deadline);
     if (stuck > 0)
@@ -52,7 +60,7 @@ export const monitor = async (run: Run, batchId: string, checks: number, call: C
     actor: run.actor,
     sample: true,
   });
-  const seen = { backlog: noted, failed, compared };
+  const seen = { backlog: noted, failed, compared, refused };
   await db.transaction({ asEngine: true }, async (session) => {
     if (mismatched === 0)
       return recordEvent(session, {
@@ -60,7 +68,7 @@ export const monitor = async (run: Run, batchId: string, checks: number, call: C
         action: 'monitored',
         actor: run.actor,
         batchId,
-        detail: { ...answer, ...seen },
+        detail: { ...answer, ...seen, refusedTotal },
       });
     const found = await readMismatches(session, runId);
     throw new MonitorBreach(

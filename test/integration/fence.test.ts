@@ -1,4 +1,4 @@
-import { type Binding, drain, flip } from '@unified-kits/data';
+import { type Binding, drain, flip, readRefusedWrites } from '@unified-kits/data';
 import type { Stage } from '@unified-kits/domain';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -83,6 +83,16 @@ describe('the fence', () => {
           ...refused,
           message: `public.${table} is not authoritative now: write to kits`,
         });
+  });
+
+  it('counts what it refused, though each refusal ended its transaction', async () => {
+    const count = () => legacy.db.transaction({ asEngine: true }, readRefusedWrites);
+    expect(await count()).toBe(0);
+    const app = await appSession(legacy);
+    for (let refusals = 1; refusals <= 3; refusals += 1) {
+      await expect(app.query('delete from kits where false')).rejects.toMatchObject(refused);
+      expect(await count()).toBe(refusals);
+    }
   });
 
   describe('against a session that would claim the exemption of the engine', () => {

@@ -37,4 +37,5 @@ export * from './schema/uninstall.ts';
 export * from './sql/identifier.ts';
 export * from './stage/flip.ts';
 export * from './stage/lock-tables.ts';
+export * from './stage/read-refused-writes.ts';
 export * from './stage/read-stage.ts';

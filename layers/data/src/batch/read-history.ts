@@ -61,3 +61,16 @@ export const wasClosed = async (session: Session, batchId: string): Promise<bool
       [batchId],
     )
   ).rowCount === 1;
+
+/** The count of refused writes at the batch's last check, or undefined before the first. */
+export const readRefusedBefore = async (
+  session: Session,
+  batchId: string,
+): Promise<number | undefined> =>
+  (
+    await session.query(
+      `select (detail ->> 'refusedTotal')::float8 as total from migration.event
+        where batch_id = $1 and action = 'monitored' order by id desc limit 1`,
+      [batchId],
+    )
+  ).rows[0]?.total;

@@ -52,20 +52,21 @@ const KITS_MOVED = '(old.source, old.legacy_id) is distinct from (new.source, ne
 /**
  * Statements from outside, and rows from wherever they come: a statement inside another trigger is let
  * pass as long as it changes no row, so without the second an application could write from a trigger on
- * a temporary table of its own. The `when` spares the engine's own rows the call.
+ * a temporary table of its own.
  */
 const fence = (relation: string, authoritative: string): StageTrigger[] => {
+  const outside = `when (current_user <> ${quoteLiteral(ENGINE_ROLE)})`;
   const refuse = `execute function migration.refuse_write(${quoteLiteral(authoritative)})`;
   return [
     {
       name: 'uk_refuse_statement',
       duty: 'refuse',
-      create: `create trigger uk_refuse_statement before insert or update or delete or truncate on ${relation} for each statement ${refuse}`,
+      create: `create trigger uk_refuse_statement before insert or update or delete or truncate on ${relation} for each statement ${outside} ${refuse}`,
     },
     {
       name: 'uk_refuse_row',
       duty: 'refuse',
-      create: `create trigger uk_refuse_row before insert or update or delete on ${relation} for each row when (current_user <> ${quoteLiteral(ENGINE_ROLE)}) ${refuse}`,
+      create: `create trigger uk_refuse_row before insert or update or delete on ${relation} for each row ${outside} ${refuse}`,
     },
   ];
 };

@@ -143,6 +143,9 @@ create unlogged table if not exists migration.analysis_hash (
 );
 alter table migration.analysis_hash alter column hashes set storage external, alter column keys set storage external;
 
+-- A refused write ends its transaction and with it every trace in a table; a sequence counts it all the same.
+create sequence if not exists migration.refused_writes minvalue 0 start 0;
+
 -- An organisation's own triggers that a flip switched off, with the state to restore.
 create table if not exists migration.suspended_trigger (
   relation text not null,

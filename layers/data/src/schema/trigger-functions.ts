@@ -2,7 +2,6 @@ import { FENCE_SQLSTATE, UNMAPPED_VALUE_SQLSTATE } from '@unified-kits/domain';
 import { NOTED_PRACTITIONER, OWNERS_LOCK } from '../backlog/changed-owners.ts';
 import type { Binding, BoundSource } from '../catalog/bind-mapping.ts';
 import type { CatalogColumn } from '../catalog/read-table.ts';
-import { ENGINE_ROLE } from '../connection/database.ts';
 import { CANONICAL_FUNCTION_SETTINGS, MINIMAL_FUNCTION_SETTINGS } from '../connection/settings.ts';
 import { kitsKeyExpression, type Projection } from '../projection/projection.ts';
 import { dollarQuote, qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
@@ -14,23 +13,21 @@ const MIRROR_LOCK_TIMEOUT = '250ms';
 const CAPTURE_SETTINGS = 'set search_path = pg_catalog, pg_temp';
 
 /**
- * The fence. It runs as whoever writes, so `current_user` is the engine's role only in the engine's own
- * statements and in its `security definer` mirrors: nothing an application's session could set.
- * The statement trigger refuses also what would touch no row, because a client with stale flags must
- * hear "not here" instead of "no such kit"; within another trigger (a cascade from a parent) only a row
- * that would really change is refused, by the row trigger.
+ * The fence. Who writes is judged by its triggers' `when`, as whoever writes: `current_user` is the
+ * engine's role only in the engine's own statements and in its `security definer` mirrors, nothing an
+ * application's session could set, and the engine's own rows are spared the call. The statement trigger
+ * refuses also what would touch no row, because a client with stale flags must hear "not here" instead of
+ * "no such kit"; within another trigger (a cascade from a parent) only a row that would really change is
+ * refused, by the row trigger. The function has its owner's rights only to count what it refuses.
  */
 export const FENCE_FUNCTIONS = `
-create or replace function migration.refuse_write() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $function$
+create or replace function migration.refuse_write() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $function$
 begin
-  if current_user <> '${ENGINE_ROLE}' and (tg_level = 'ROW' or pg_trigger_depth() = 1) then
-    raise exception using errcode = '${FENCE_SQLSTATE}',
-      message = format('%I.%I is not authoritative now: write to %s', tg_table_schema, tg_table_name, tg_argv[0]),
-      hint = 'Refresh the flags and try again on the other store.';
-  end if;
-  if tg_level = 'STATEMENT' then return null; end if;
-  if tg_op = 'DELETE' then return old; end if;
-  return new;
+  if tg_level = 'STATEMENT' and pg_trigger_depth() > 1 then return null; end if;
+  perform nextval('migration.refused_writes');
+  raise exception using errcode = '${FENCE_SQLSTATE}',
+    message = format('%I.%I is not authoritative now: write to %s', tg_table_schema, tg_table_name, tg_argv[0]),
+    hint = 'Refresh the flags and try again on the other store.';
 end $function$;
 
 create or replace function migration.refuse_truncate() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $function$
