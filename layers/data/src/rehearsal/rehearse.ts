@@ -8,6 +8,7 @@ import { copyStatement } from '../copy/copy-chunk.ts';
 import { openKeys } from '../parity/compare-range.ts';
 import { type Projection, project } from '../projection/projection.ts';
 import { deleteBatch } from '../rollback/delete-batch.ts';
+import { readStage } from '../stage/read-stage.ts';
 
 const PHASE = 'phase6-validation';
 
@@ -41,7 +42,7 @@ const fingerprints = async (
   keys: readonly string[],
 ): Promise<Fingerprints> => {
   const { rows } = await session.query(
-    `select ${legacyIdText} as key, hashtextextended(s::text, 0)::text as hash, s.xmin::text as writer from ${source.relation} s
+    `select ${legacyIdText} as key, hashtextextended((s.*)::text, 0)::text as hash, s.xmin::text as writer from ${source.relation} s
       where ${legacyKey} = any ($1::text[]::${source.idType}[])`,
     [keys],
   );
@@ -110,7 +111,7 @@ const clearCanary = async (
  * it read are proved unchanged by content hash. Run it as often as you like.
  *
  * @param rows rows of each source, half of them the oldest and half the newest
- * @throws {RehearsalFailed} naming what did not come back as it went in; the canary is gone all the same.
+ * @throws {RehearsalFailed} in any other stage, or naming what did not come back as it went in; the canary is gone all the same.
  */
 export const rehearse = async (
   db: Database,
@@ -118,6 +119,11 @@ export const rehearse = async (
   { rows, actor, reportId }: { rows: number; actor: string; reportId: string | null },
 ): Promise<Rehearsal> => {
   const projections = SOURCES.map((source) => project(binding, binding.sources[source]));
+  const { stage } = await db.transaction({ asEngine: true, readOnly: true }, readStage);
+  if (stage !== 'legacy')
+    throw new RehearsalFailed(
+      `a rehearsal copies into an empty kits and empties it again, in stage "legacy" only; stage "${stage}" holds`,
+    );
   const left = await db.transaction({ asEngine: true }, activeBatch);
   if (left?.kind === 'canary') await clearCanary(db, binding, left.id, actor);
   const { id: batchId } = await db.transaction({ asEngine: true }, (session) =>

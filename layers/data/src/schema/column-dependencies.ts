@@ -32,6 +32,15 @@ export const readSequences = async (session: Session, source: BoundSource): Prom
   return { identity, used: [...used] };
 };
 
+/** Whether a legacy table has a constraint that may be checked as late as at the end of a transaction. */
+export const hasDeferrable = async (session: Session, binding: Binding): Promise<boolean> => {
+  const { rows } = await session.query(
+    'select exists (select from pg_constraint where condeferrable and conrelid = any ($1::oid[])) as deferrable',
+    [SOURCES.map((source) => binding.sources[source].catalog.oid)],
+  );
+  return rows[0].deferrable;
+};
+
 /**
  * The schemas, quoted, of the types, collations and defaults of the legacy columns. The engine's role
  * needs USAGE on each: without it a cast to an enum that lives elsewhere is refused.

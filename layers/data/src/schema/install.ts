@@ -11,7 +11,12 @@ import {
 import { KITS_ID_FUNCTION } from '../projection/kits-id.ts';
 import { project } from '../projection/projection.ts';
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
-import { readSchemas, readSequences, type Sequences } from './column-dependencies.ts';
+import {
+  hasDeferrable,
+  readSchemas,
+  readSequences,
+  type Sequences,
+} from './column-dependencies.ts';
 import { kitsGrants, kitsTable } from './kits-table.ts';
 import { stagedTables, switchStatements } from './stage-triggers.ts';
 import { syncToKits, syncToLegacy } from './sync-functions.ts';
@@ -158,6 +163,7 @@ export const installKits = async (
 
     const projections = SOURCES.map((source) => project(binding, binding.sources[source]));
     const sequences: Partial<Record<(typeof SOURCES)[number], Sequences['identity']>> = {};
+    const deferrable = await hasDeferrable(session, binding);
     await session.query(grantLegacy(binding));
     for (const schema of await readSchemas(session, binding))
       await session.query(`grant usage on schema ${schema} to ${ENGINE_ROLE}`);
@@ -177,7 +183,7 @@ export const installKits = async (
         [binding.kits, qualifiedName(mapping.target.schema, 'kit_id_map')],
       );
     }
-    await session.query(generatedFunctions(binding, projections, sequences));
+    await session.query(generatedFunctions(binding, projections, sequences, deferrable));
     // The fence stands from the first moment that `kits` exists; the legacy tables are touched by flips only.
     if (before.version === null)
       for (const statement of switchStatements(
@@ -212,12 +218,13 @@ const generatedFunctions = (
   binding: Binding,
   projections: ReturnType<typeof project>[],
   sequences: IdentitySequences,
+  deferrable: boolean,
 ): string =>
   [
     FENCE_FUNCTIONS,
     KITS_ID_FUNCTION,
     ...projections.flatMap((projection) => [syncToKits(projection), syncToLegacy(projection)]),
-    triggerFunctions(binding, projections, sequences),
+    triggerFunctions(binding, projections, sequences, deferrable),
     REVOKE_FUNCTIONS,
   ].join('\n');
 

@@ -183,7 +183,24 @@ const legacyTriggers = (bound: BoundSource): string => {
   ].join('\n');
 };
 
-const kitsTriggers = (projections: readonly Projection[]): string => {
+/**
+ * Checks at once what a legacy table's constraints would leave to the end of the transaction, where it
+ * would be the client's commit that fails. The names are looked up, for a constraint may be dropped later.
+ */
+const checkNow = (projections: readonly Projection[]): string => `
+    select string_agg(format('%I.%I', n.nspname, c.conname), ', '),
+           string_agg(format('%I.%I', n.nspname, c.conname), ', ') filter (where c.condeferred)
+      into deferrable_names, deferred_names
+      from pg_constraint c join pg_namespace n on n.oid = c.connamespace
+     where c.condeferrable and c.conrelid in (${projections.map(({ source }) => `${quoteLiteral(source.relation)}::regclass`).join(', ')});
+    if deferrable_names is not null then
+      execute 'set constraints ' || deferrable_names || ' immediate';
+    end if;
+    if deferred_names is not null then
+      execute 'set constraints ' || deferred_names || ' deferred';
+    end if;`;
+
+const kitsTriggers = (projections: readonly Projection[], deferrable: boolean): string => {
   const sources = projections.map(({ source: { source, idType } }, index) => ({
     source,
     idType,
@@ -200,13 +217,13 @@ const kitsTriggers = (projections: readonly Projection[]): string => {
       note: noteFailed(source, suffix),
     }));
     const work = guarded(
-      parts.map(({ sync }) => sync).join(''),
+      parts.map(({ sync }) => sync).join('') + (deferrable ? checkNow(projections) : ''),
       parts.map(({ note }) => note).join(''),
     );
     return trigger(
       name,
       mirrorSettings(...projections.map(({ source }) => source)),
-      `${parts.map(({ declare }) => declare).join(' ')} fault text; broken text;`,
+      `${parts.map(({ declare }) => declare).join(' ')} fault text; broken text; deferrable_names text; deferred_names text;`,
       `${parts.map(({ assign }) => assign).join('')}${work}`,
     );
   };
@@ -330,10 +347,11 @@ export const triggerFunctions = (
   binding: Binding,
   projections: readonly Projection[],
   sequences: IdentitySequences,
+  deferrable: boolean,
 ): string =>
   [
     ...projections.map(({ source }) => legacyTriggers(source)),
-    kitsTriggers(projections),
+    kitsTriggers(projections, deferrable),
     ownerTriggers(binding),
     birthTrigger(binding, projections, sequences),
   ].join('\n');
