@@ -1,5 +1,10 @@
 import { drain } from '@unified-kits/data';
-import { FlipBlocked, SchemaVersionMismatch, STAGE_DEFINITIONS } from '@unified-kits/domain';
+import {
+  CopyYielded,
+  FlipBlocked,
+  SchemaVersionMismatch,
+  STAGE_DEFINITIONS,
+} from '@unified-kits/domain';
 import { z } from 'zod';
 import { bound } from '../runtime/bound.ts';
 import { phaseHandler } from '../runtime/phase-handler.ts';
@@ -37,7 +42,8 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
     return { ...result, synced, stuck };
   } catch (error) {
     // The wish stands; the schedule tries again.
-    if (error instanceof FlipBlocked) return { done: false, blocked: error.message };
+    if (error instanceof FlipBlocked || error instanceof CopyYielded)
+      return { done: false, blocked: error.message };
     throw error;
   }
 });

@@ -34,6 +34,29 @@ describe('phase 0', () => {
     ]);
   });
 
+  it('refuses a table that a subscription writes', async () => {
+    const url = new URL(legacy.url);
+    const name = `uk_${url.pathname.slice(4)}`;
+    await legacy.pool.query(`
+      create subscription ${name} connection 'dbname=nowhere' publication kits with (connect = false, slot_name = none, enabled = false)`);
+    try {
+      // Without a publisher nothing fills this catalog.
+      await legacy.pool.query(`
+        set allow_system_table_mods = on;
+        insert into pg_subscription_rel (srsubid, srrelid, srsubstate) select oid, 'kit'::regclass, 'r' from pg_subscription where subname = '${name}';
+        set allow_system_table_mods = off`);
+      const { verdict, findings } = await analysed(legacy.db, legacy.mapping);
+      expect(verdict).toBe('NO-GO');
+      expect(findings[0]).toMatchObject({
+        code: 'SUBSCRIBED_TABLE',
+        source: 'kit',
+        keys: ['public.kit'],
+      });
+    } finally {
+      await legacy.pool.query(`drop subscription ${name}`);
+    }
+  });
+
   it('refuses owner ids in collations that cannot be compared', async () => {
     await legacy.pool.query(`
       alter table practitioners alter column id type text collate "C", alter column user_id type text;

@@ -1,4 +1,5 @@
 import {
+  assertNotStuck,
   type Binding,
   beginParity,
   compactBacklog,
@@ -63,6 +64,28 @@ describe('what works beside what', () => {
         proveRolledBack(session, binding, batchId),
       ),
     ).toMatchObject({ backlogLeft: 0, rowsLeft: 0 });
+  });
+
+  it('tells a row that a client holds from one that is at fault', async () => {
+    await migrateTo(legacy.db, binding, 'mirrored');
+    const app = await appSession(legacy);
+    await app.query(`begin`);
+    await app.query(`update kit set status = 'completed' where kit_number = 'K1'`);
+    await run(
+      `insert into migration.pending_sync (source, legacy_id, cause) values ('kit', '1', 'parity')`,
+    );
+    expect(await drain(legacy.db, binding, far())).toMatchObject({ stuck: 1 });
+    await expect(assertNotStuck(legacy.db)).rejects.toMatchObject({
+      name: 'CopyYielded',
+      message: expect.stringContaining('kit 1'),
+    });
+    await run(
+      `insert into migration.pending_sync (source, legacy_id, cause, error) values ('kit', '2', 'stuck', '23505 kits_kit_number_key')`,
+    );
+    await expect(assertNotStuck(legacy.db)).rejects.toMatchObject({ name: 'BacklogStuck' });
+    await app.query('commit');
+    expect(await drain(legacy.db, binding, far())).toMatchObject({ stuck: 0 });
+    await assertNotStuck(legacy.db);
   });
 
   it('clears the backlog with the batch when the flip died before it did', async () => {

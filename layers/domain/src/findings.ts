@@ -122,6 +122,12 @@ export const FINDING_KINDS = {
     advice:
       'Have a superuser run ALTER ROLE kits_owner BYPASSRLS: the engine must see every row or none.',
   },
+  SUBSCRIBED_TABLE: {
+    severity: 'blocker',
+    title: 'a legacy table that logical replication writes',
+    advice:
+      'End the subscription of this table, or migrate where it is published: replication fires no statement triggers, so what it writes would be neither captured nor mirrored.',
+  },
   REWRITE_RULE: {
     severity: 'blocker',
     title: 'rewrite rules on a legacy table',

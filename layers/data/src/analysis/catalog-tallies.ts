@@ -128,6 +128,18 @@ const rowsWithoutId = async (session: Session, bound: BoundSource): Promise<Tall
   ];
 };
 
+/** Tables that a subscription writes. */
+const subscribed = async (
+  session: Session,
+  tables: readonly CatalogTable[],
+): Promise<ReadonlySet<string>> => {
+  const { rows } = await session.query(
+    'select distinct srrelid::text as oid from pg_subscription_rel where srrelid = any ($1::oid[])',
+    [tables.map(({ oid }) => oid)],
+  );
+  return new Set(rows.map(({ oid }) => oid));
+};
+
 /**
  * What the catalog shows of the edges that real databases have, and which tables' rows can be read at
  * all: a table without a key cannot be read in ranges, one under row security not in whole.
@@ -147,6 +159,13 @@ export const catalogTallies = async (
   ];
   const bypasses = await engineBypasses(session);
   const tallies: Tally[] = SOURCES.flatMap((source) => tableTallies(binding.sources[source]));
+  const replicated = await subscribed(
+    session,
+    tables.map(([, table]) => table),
+  );
+  for (const [source, table] of tables)
+    if (source !== 'users' && source !== 'practitioners')
+      tallies.push(...when(replicated.has(table.oid), 'SUBSCRIBED_TABLE', source, table));
   tallies.push(...(await searchPathTallies(session, binding)));
   const closed = new Set<string>();
   for (const [source, table, keyed] of tables) {

@@ -161,7 +161,9 @@ const drainOnce = (
       if (taken === 0) return { taken, stuck: 0 };
       await noteKitsOf(session, binding, now.direction, practitioners);
       if (now.mirrored && keys.has('practitioner_kits')) await holdOwners(session);
-      if (now.mirrored) await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
+      // Clients write the rows that are locked here: those of a mirror, or of kits, whose owners are followed.
+      if (now.mirrored || now.direction === 'kits-to-legacy')
+        await session.query(`set local lock_timeout = '${ROW_LOCK_TIMEOUT[mode]}'`);
       if (mode === 'together') await syncTaken(session, binding, now.direction, keys, now.mirrored);
       return {
         taken,
@@ -223,7 +225,17 @@ export const drain = async (
   }
 };
 
-/** @throws {BacklogStuck} naming up to 20 keys and what stopped each. */
+/** What a key is noted with whose row a client held: nothing is wrong with it. */
+const HELD: readonly string[] = [
+  SQLSTATE.deadlockDetected,
+  SQLSTATE.lockNotAvailable,
+  SQLSTATE.serializationFailure,
+];
+
+/**
+ * @throws {BacklogStuck} naming up to 20 keys and what stopped each.
+ * @throws {CopyYielded} when clients held the rows of all of them: to be tried again.
+ */
 export const assertNotStuck = async (db: Database): Promise<void> => {
   const rows = await db.query<{
     source: string;
@@ -231,10 +243,15 @@ export const assertNotStuck = async (db: Database): Promise<void> => {
     error: string | null;
     total: number;
   }>(
-    `select source, legacy_id, error, count(*) over ()::int as total from migration.pending_sync where error is not null limit 20`,
+    `select source, legacy_id, error, count(*) over ()::int as total from migration.pending_sync where error is not null order by error = any ($1::text[]) limit 20`,
+    [HELD],
   );
   const [first] = rows;
   if (first === undefined) return;
+  if (HELD.includes(first.error ?? ''))
+    throw new CopyYielded(
+      `clients hold the rows of ${first.total} keys: ${rows.map(({ source, legacy_id }) => `${source} ${legacy_id}`).join(', ')}. The drain tries them again.`,
+    );
   throw new BacklogStuck(
     `${first.total} keys cannot be synchronised: ${rows.map(({ source, legacy_id, error }) => `${source} ${legacy_id} (${error})`).join(', ')}. Correct these rows in the authoritative store, then drain again.`,
   );
