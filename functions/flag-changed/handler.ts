@@ -1,4 +1,4 @@
-import { drain } from '@unified-kits/data';
+import { drain, followNotedOwners } from '@unified-kits/data';
 import {
   CopyYielded,
   FlipBlocked,
@@ -35,9 +35,13 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
       deadline,
       environment: environment.name,
     });
-    const { legacyTables, kits } = STAGE_DEFINITIONS[result.stage];
+    const { legacyTables, kits, writes } = STAGE_DEFINITIONS[result.stage];
     // What a mirror could not do at once (a lost deadlock, say) heals here; what cannot heal keeps its error.
-    if (!result.done || (legacyTables !== 'mirror' && kits !== 'mirror')) return result;
+    if (!result.done) return result;
+    if (legacyTables !== 'mirror' && kits !== 'mirror')
+      return writes === 'kits'
+        ? { ...result, ownersFollowed: await followNotedOwners(db, binding) }
+        : result;
     const { synced, stuck } = await drain(db, binding, deadline);
     return { ...result, synced, stuck };
   } catch (error) {

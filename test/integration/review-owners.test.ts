@@ -1,4 +1,4 @@
-import { type Binding, drain, flip } from '@unified-kits/data';
+import { type Binding, drain, flip, followNotedOwners } from '@unified-kits/data';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { installed, type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
@@ -99,6 +99,22 @@ describe('a practitioner who is given to another user', () => {
       expect((await legacy.pool.query('select from migration.pending_sync')).rowCount).toBe(0);
     },
   );
+
+  it('takes the kits along also in "closed", where nothing drains', async () => {
+    await migrateTo(legacy.db, binding, 'closed');
+    await open();
+    await writer.query('begin');
+    await writer.query(
+      `select from kits where practitioner_id = md5('practitioner3')::uuid for update`,
+    );
+    await giver.query(GIVE);
+    expect(await followNotedOwners(legacy.db, binding)).toBe(0);
+    await writer.query('commit');
+    expect(await stale()).not.toEqual([]);
+    expect(await followNotedOwners(legacy.db, binding)).toBe(1);
+    expect(await stale()).toEqual([]);
+    expect((await legacy.pool.query('select from migration.pending_sync')).rowCount).toBe(0);
+  });
 
   it('takes along a kit born in kits at the same moment', async () => {
     await migrateTo(legacy.db, binding, 'dual-write');

@@ -3,6 +3,7 @@ export * from './analysis/estimate.ts';
 export * from './analysis/server-facts.ts';
 export * from './backlog/drain.ts';
 export * from './backlog/drain-lock.ts';
+export * from './backlog/follow-noted-owners.ts';
 export * from './backlog/read-backlog.ts';
 export * from './batch/batch.ts';
 export * from './batch/lead.ts';
