@@ -170,13 +170,20 @@ try {
     `${process.platform} ${process.arch}, Node ${process.versions.node}, ${options.rows.toLocaleString('en')} rows, ${options.rounds} rounds`,
   );
   const small = await prepare('small', options.rows);
-  if (wanted('analysis'))
+  if (wanted('analysis')) {
+    const { single, parallel } = await measureAnalysis(small, options.rounds);
     add({
-      what: 'analysis against a plain normalising scan',
-      value: await measureAnalysis(small, options.rounds),
+      what: 'analysis against a plain normalising scan, one process each',
+      value: single,
       unit: '×',
       aim: ['<=', 6],
     });
+    add({
+      what: 'analysis against the same scan with parallel workers',
+      value: parallel,
+      unit: '×',
+    });
+  }
   const rate = wanted('copy') ? await benchCopy(small) : undefined;
   if (wanted('engine')) await benchEngine(small, options.rows);
   await small.db.close();

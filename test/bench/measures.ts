@@ -53,9 +53,13 @@ const capture = async (db: Database, binding: Binding, switched: 'capture' | 'mi
     }
 };
 
+/** Long slices see the machine change between them; these do not. */
+const SLICES = 5;
+const SLICE_MS = 2_000;
+
 /**
- * What a trigger costs saturating writers: rounds of a few seconds with and without it, in turn, so that
- * both see the same machine. Needs stage `mirrored`; leaves it as it was.
+ * What a trigger costs saturating writers: short slices with and without it, in turn, so that both see the
+ * same machine. Needs stage `mirrored`; leaves it as it was.
  *
  * @returns the throughput with the trigger as a share of that without
  */
@@ -68,14 +72,14 @@ export const measureTrigger = async (
   rounds: number,
 ): Promise<number[]> => {
   const shares: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
+  for (let slice = 0; slice < rounds * SLICES; slice += 1) {
     const rate = { none: 0, with: 0 };
-    for (const which of round % 2 === 0
+    for (const which of slice % 2 === 0
       ? (['none', 'with'] as const)
       : (['with', 'none'] as const)) {
       await capture(db, binding, which === 'none' ? 'none' : duty);
       const load = await startLoad(url, { clients: 4, rows });
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      await new Promise((resolve) => setTimeout(resolve, SLICE_MS));
       rate[which] = (await load.stop()).perSecond;
     }
     shares.push(rate.with / rate.none);
