@@ -17,11 +17,12 @@ import {
   readSequences,
   type Sequences,
 } from './column-dependencies.ts';
+import { FENCE_FUNCTIONS } from './fence-functions.ts';
 import { kitsGrants, kitsTable } from './kits-table.ts';
 import { stagedTables, switchStatements } from './stage-triggers.ts';
 import { syncToKits, syncToLegacy } from './sync-functions.ts';
 import { TRACKING_GRANTS, TRACKING_TABLES, TRACKING_VERSION } from './tracking-tables.ts';
-import { FENCE_FUNCTIONS, type IdentitySequences, triggerFunctions } from './trigger-functions.ts';
+import { type IdentitySequences, triggerFunctions } from './trigger-functions.ts';
 
 /** Two installers at once would trip over each other's catalog rows. */
 const INSTALL_LOCK = `select pg_advisory_xact_lock(hashtextextended('unified-kits install', 0))`;
