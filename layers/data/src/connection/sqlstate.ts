@@ -10,6 +10,7 @@ export const SQLSTATE = {
   queryCanceled: '57014',
   deadlockDetected: '40P01',
   serializationFailure: '40001',
+  insufficientPrivilege: '42501',
   undefinedTable: '42P01',
   invalidSchemaName: '3F000',
   duplicateObject: '42710',

@@ -2,6 +2,7 @@ import { SOURCES } from '@unified-kits/domain';
 import { recordEvent } from '../batch/record-event.ts';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Database } from '../connection/database.ts';
+import { dropSecondaryIndexes } from './drop-secondary-indexes.ts';
 import { walkRanges } from './walk-ranges.ts';
 
 /** Enough ranges that lanes end together, few enough that planning is nothing. */
@@ -14,13 +15,14 @@ const ROWS_PER_RANGE = { least: 2_000, most: 100_000 };
  *
  * @returns the number of ranges.
  */
-export const planCopy = (
+export const planCopy = async (
   db: Database,
   binding: Binding,
   batchId: string,
   actor: string,
-): Promise<number> =>
-  db.transaction({ asEngine: true, statementTimeoutMs: 120_000 }, async (session) => {
+): Promise<number> => {
+  await dropSecondaryIndexes(db, binding);
+  return db.transaction({ asEngine: true, statementTimeoutMs: 120_000 }, async (session) => {
     await session.query('select from migration.batch where id = $1 for update', [batchId]);
     const planned = await session.query(
       'select count(*)::int as n from migration.chunk where batch_id = $1',
@@ -49,3 +51,4 @@ export const planCopy = (
     });
     return ranges;
   });
+};

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlipBlocked } from '@unified-kits/domain';
 import type { Database } from '../connection/database.ts';
-import { hasSqlState } from '../connection/sqlstate.ts';
+import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
 
 interface Vacuum {
   readonly pid: number;
@@ -37,7 +37,7 @@ export const clearVacuum = async (
       if (!vacuum.automatic || vacuum.againstWraparound) stubborn.push(vacuum);
       else
         await db.query('select pg_cancel_backend($1)', [vacuum.pid]).catch((error: unknown) => {
-          if (!hasSqlState(error, '42501')) throw error;
+          if (!hasSqlState(error, SQLSTATE.insufficientPrivilege)) throw error;
           stubborn.push(vacuum);
         });
     }

@@ -132,7 +132,7 @@ const flipOnce = async (
   clock.lockedAt = performance.now();
   await lockTables(session, relations);
   const triggers = await readTriggers(session, relations);
-  await assertPreconditions(session, binding, { ...current, batchId: batchId ?? null }, to);
+  await assertPreconditions(session, binding, { ...current, batchId: batchId ?? null }, to, true);
   const drained = await drainLast(session, binding, current, to, options.maxBacklog);
   const statements = [...switchStatements(tables, triggers, to)];
   // What was noted before capture begins has no meaning; nearly all of it is gone already.
@@ -194,6 +194,7 @@ export const flip = async (
       binding,
       { ...current, batchId: current.batchId ?? options.batchId ?? null },
       options.to,
+      false,
     );
     return current;
   });

@@ -1,0 +1,60 @@
+import { SchemaVersionMismatch } from '@unified-kits/domain';
+import {
+  APPLICATION_ROLE,
+  type Database,
+  ENGINE_ROLE,
+  READONLY_ROLE,
+} from '../connection/database.ts';
+import { TRACKING_GRANTS, TRACKING_TABLES, TRACKING_VERSION } from './tracking-tables.ts';
+
+/** Two installers at once would trip over each other's catalog rows. */
+export const INSTALL_LOCK = `select pg_advisory_xact_lock(hashtextextended('unified-kits install', 0))`;
+
+const createRole = (role: string) => `
+do $do$ begin
+  if not exists (select from pg_roles where rolname = '${role}') then
+    create role ${role} nologin;
+  end if;
+exception when duplicate_object or unique_violation then null; -- another database's installer was quicker
+end $do$;`;
+
+/** The engine acts as its role by SET ROLE, so the operator's login must be a member of it. */
+const JOIN_ENGINE_ROLE = `
+do $do$ begin
+  if not pg_has_role(current_user, '${ENGINE_ROLE}', 'SET') then
+    execute format('grant ${ENGINE_ROLE} to %I', current_user);
+  end if;
+exception when others then
+  -- Before Postgres 16 there is no SET privilege to ask for; membership is what counts.
+  if sqlstate <> '22023' then raise; end if;
+  if not pg_has_role(current_user, '${ENGINE_ROLE}', 'MEMBER') then
+    execute format('grant ${ENGINE_ROLE} to %I', current_user);
+  end if;
+end $do$;`;
+
+/**
+ * Makes the schema `migration` and the roles, if they are not there. Touches nothing of the
+ * organisation's. Idempotent.
+ *
+ * @throws {SchemaVersionMismatch} when a newer version of this software has been here.
+ */
+export const installTracking = (db: Database): Promise<void> =>
+  db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
+    await session.query(INSTALL_LOCK);
+    for (const role of [ENGINE_ROLE, APPLICATION_ROLE, READONLY_ROLE])
+      await session.query(createRole(role));
+    await session.query(JOIN_ENGINE_ROLE);
+    await session.query(`create schema if not exists migration authorization ${ENGINE_ROLE}`);
+    await session.query(`set local role ${ENGINE_ROLE}`);
+    await session.query(TRACKING_TABLES);
+    await session.query(TRACKING_GRANTS);
+    const { rows } = await session.query(
+      `insert into migration.installed as i (component, version, digest) values ('tracking', $1, '')
+       on conflict (component) do update set version = greatest(i.version, excluded.version) returning version`,
+      [TRACKING_VERSION],
+    );
+    if (rows[0].version > TRACKING_VERSION)
+      throw new SchemaVersionMismatch(
+        `schema migration is at version ${rows[0].version}, this software knows version ${TRACKING_VERSION}: use the newer release`,
+      );
+  });
