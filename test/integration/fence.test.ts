@@ -142,6 +142,23 @@ describe('the fence', () => {
     });
   });
 
+  it('captures a writer whose search path hides the types and operators of Postgres', async () => {
+    await migrateTo(legacy.db, binding, 'copying');
+    await legacy.pool.query(`
+      create schema evil;
+      create domain evil.text as pg_catalog.text check (value = 'never');
+      create function evil.differs(pg_catalog.text, pg_catalog.text) returns boolean language sql as 'select 1 / 0 = 0';
+      create operator evil.= (leftarg = pg_catalog.text, rightarg = pg_catalog.text, function = evil.differs);
+      grant usage on schema evil to public`);
+    const app = await appSession(legacy);
+    await app.query('set search_path = evil, pg_catalog');
+    await app.query('update public.kit set notes = null where id operator(pg_catalog.=) 3');
+    await app.query('delete from public.kit where id operator(pg_catalog.=) 4');
+    expect(
+      await value('select array_agg(legacy_id order by 1) from migration.pending_sync'),
+    ).toEqual(['3', '4']);
+  });
+
   it('captures and refuses writers in replica role', async () => {
     await migrateTo(legacy.db, binding, 'copying');
     const replica = await legacy.client();

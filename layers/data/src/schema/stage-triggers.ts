@@ -32,7 +32,7 @@ const statementTriggers = (
     ...Object.entries(transitions).map(([event, referencing]) => ({
       name: `uk_${duty}_${event}`,
       duty,
-      create: `create trigger uk_${duty}_${event} after ${event} on ${relation} ${referencing} for each statement execute function migration.${quoteIdentifier(routine)}()`,
+      create: `create trigger uk_${duty}_${event} after ${event} on ${relation} ${referencing} for each statement execute function migration.${quoteIdentifier(duty === 'capture' && event === 'delete' ? `${routine}_gone` : routine)}()`,
     })),
     {
       name: `uk_${duty}_moved`,
