@@ -1,23 +1,16 @@
 import { recordEvent } from '../batch/record-event.ts';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Database } from '../connection/database.ts';
+import { maintain } from '../connection/maintain.ts';
 import { createSecondaryIndex, SECONDARY_INDEXES } from '../schema/kits-table.ts';
 import { vacuumKits } from './vacuum-kits.ts';
 
 /**
  * Builds the indexes that the copy did without. Nobody but the drain reads `kits` yet, so plain builds
- * block nobody; each may run again after a death. One after another: a build locks the table against the
- * next one's catalog change, and uses parallel workers itself.
+ * block nobody; each may run again after a death. One after another, for each uses parallel workers itself.
  */
 export const buildSecondaryIndexes = async (db: Database, binding: Binding): Promise<void> => {
-  for (const index of SECONDARY_INDEXES)
-    await db.transaction(
-      { asEngine: true, lockTimeoutMs: 10_000, statementTimeoutMs: 0 },
-      async (session) => {
-        await session.query(`set local maintenance_work_mem = '256MB'`);
-        await session.query(createSecondaryIndex(binding, index));
-      },
-    );
+  for (const index of SECONDARY_INDEXES) await maintain(db, createSecondaryIndex(binding, index));
 };
 
 /** What follows the last chunk: the remaining indexes, a vacuum, the record. */

@@ -1,5 +1,6 @@
 import type { Binding } from '../catalog/bind-mapping.ts';
-import { type Database, ENGINE_ROLE } from '../connection/database.ts';
+import type { Database } from '../connection/database.ts';
+import { maintain } from '../connection/maintain.ts';
 
 /**
  * Vacuums and analyses `kits`: after the copy, because a drain over vacuumed pages is three times as fast
@@ -7,11 +8,4 @@ import { type Database, ENGINE_ROLE } from '../connection/database.ts';
  * with a table full of dead rows.
  */
 export const vacuumKits = (db: Database, binding: Binding): Promise<void> =>
-  db.session(async (session) => {
-    await session.query(`set role ${ENGINE_ROLE}`);
-    try {
-      await session.query(`vacuum (analyze) ${binding.kits}`);
-    } finally {
-      await session.query('reset role');
-    }
-  });
+  maintain(db, `vacuum (analyze) ${binding.kits}`);
