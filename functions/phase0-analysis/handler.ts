@@ -1,5 +1,6 @@
 import {
   analyse,
+  approveReport,
   assertApproved,
   bindMapping,
   installTracking,
@@ -23,6 +24,12 @@ const event = z.discriminatedUnion('action', [
   z.object({ action: z.literal('accept'), execution: z.string(), input: z.unknown() }),
   z.object({ action: z.literal('analyse'), run: runSchema }),
   z.object({ action: z.literal('verify-approval'), run: runSchema, analysisId: z.string() }),
+  z.object({
+    action: z.literal('approve'),
+    reportId: z.string(),
+    digest: z.string(),
+    actor: z.string(),
+  }),
 ]);
 
 const accept = (execution: string, input: unknown): Run => {
@@ -91,7 +98,16 @@ const verified = async (run: Run, analysisId: string, call: Call) => {
   return { approved: true, reportId: report.id, approvedBy: report.approvedBy };
 };
 
-/** Phase 0: the input, the analysis, and the sign-off as the cutover's entry condition. */
+/** The operator's sign-off; no workflow calls this, a person does. */
+const approved = async (
+  { reportId, digest, actor }: { reportId: string; digest: string; actor: string },
+  { db }: Call,
+) => {
+  const { id, approvedAt, approvedBy } = await approveReport(db, { reportId, digest, actor });
+  return { reportId: id, digest, approvedAt, approvedBy };
+};
+
+/** Phase 0: the input, the analysis, the sign-off, and the sign-off as the cutover's entry condition. */
 export const handler = phaseHandler('phase0-analysis', event, async (asked, call) => {
   switch (asked.action) {
     case 'accept':
@@ -100,5 +116,7 @@ export const handler = phaseHandler('phase0-analysis', event, async (asked, call
       return analysed(asked.run, call);
     case 'verify-approval':
       return verified(asked.run, asked.analysisId, call);
+    case 'approve':
+      return approved(asked, call);
   }
 });

@@ -220,6 +220,26 @@ describe('phase 0', () => {
   });
 });
 
+describe('the sign-off', () => {
+  it('binds an operator to the digest that was shown, and lets the cutover pass', async () => {
+    const { call } = await caller(50);
+    const { analysisId, digest } = await call(analysis, {
+      action: 'analyse',
+      run: run({ mode: 'analyse' }),
+    });
+    const approve = (shown: unknown) =>
+      call(analysis, { action: 'approve', reportId: analysisId, digest: shown, actor: 'operator' });
+    await expect(approve('another')).rejects.toMatchObject({ name: 'ReportNotApproved' });
+    expect(await approve(digest)).toMatchObject({ reportId: analysisId, approvedBy: 'operator' });
+    const verified = await call(analysis, {
+      action: 'verify-approval',
+      run: run({ reportId: analysisId }),
+      analysisId,
+    });
+    expect(verified).toMatchObject({ approved: true, approvedBy: 'operator' });
+  });
+});
+
 describe('phase 2', () => {
   it('takes every step twice without harm', async () => {
     const { rig, call } = await caller(100);
