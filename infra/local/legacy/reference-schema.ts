@@ -41,4 +41,6 @@ create table public.practitioner_kits (
 );
 create index kit_user_idx on public.kit (user_id);
 create index practitioner_kits_practitioner_idx on public.practitioner_kits (practitioner_id);
+create index kit_number_idx on public.kit (kit_number);
+create index practitioner_kits_number_idx on public.practitioner_kits (kit_number);
 `;

@@ -1,8 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasSqlState, SQLSTATE } from '@unified-kits/data';
-import { FENCE_SQLSTATE, type Store } from '@unified-kits/domain';
+import {
+  FENCE_SQLSTATE,
+  type FlagSource,
+  otherStore,
+  type Store,
+  writesTo,
+} from '@unified-kits/domain';
 import pg from 'pg';
-import { type FlagSource, otherStore, writesTo } from './store-flags.ts';
 
 /** How a write ended; the ledger keeps it. */
 export interface WriteResult {

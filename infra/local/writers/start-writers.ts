@@ -1,10 +1,9 @@
-import type { Source } from '@unified-kits/domain';
+import type { FlagSource, Source } from '@unified-kits/domain';
 import { foldLedger } from './fold-ledger.ts';
 import { openLedger, readLedger } from './ledger.ts';
 import { OwnedRows } from './owned-rows.ts';
 import type { WritersPlan } from './plan.ts';
 import { seededRandom } from './random.ts';
-import type { FlagSource } from './store-flags.ts';
 import { runWriter, type WriterCounters } from './writer.ts';
 
 export interface RunningWriters {

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Source, Store } from '@unified-kits/domain';
+import { type FlagSource, readsFrom, type Source, type Store } from '@unified-kits/domain';
 import pg from 'pg';
 import { fencedWrite } from './fenced-write.ts';
 import type { Content, Intent, Ledger } from './ledger.ts';
 import type { OwnedRows } from './owned-rows.ts';
 import { type StoreStatements, statusIn, storeStatements } from './statements.ts';
-import { type FlagSource, readsFrom } from './store-flags.ts';
 import type { WriteShape } from './write-shape.ts';
 
 /** What the writers have seen, counted over all of them. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** JSON with sorted keys and without undefined members: equal values have equal texts. */
 export const canonicalJson = (value: unknown): string => {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (value !== null && typeof value === 'object')
+  if (value !== null && typeof value === 'object' && !JSON.isRawJSON(value))
     return `{${Object.entries(value)
       .filter(([, member]) => member !== undefined)
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -63,6 +63,33 @@ export class RollbackRefused extends named('RollbackRefused') {}
 /** The database is unwell (lag, long transactions, WAL rate); the work waits. */
 export class DatabaseUnwell extends named('DatabaseUnwell') {}
 
+/** No kit that the caller may know of has this id. */
+export class KitNotFound extends named('KitNotFound') {}
+/** The caller's own kit, but not the caller's to decide. */
+export class KitForbidden extends named('KitForbidden') {}
+/** Another kit has this number. */
+export class KitNumberTaken extends named('KitNumberTaken') {}
+/** A status that cannot follow the one the kit has. */
+export class StatusUnreachable extends named('StatusUnreachable') {}
+/** The owner that a new kit is for is not there. */
+export class OwnerUnknown extends named('OwnerUnknown') {}
+/** A value that a kit cannot take; `field` says which. */
+export class KitRefused extends UnifiedKitsError {
+  readonly field: string;
+  constructor(field: string, message: string, options?: ErrorOptions) {
+    super('KitRefused', message, options);
+    this.field = field;
+  }
+}
+/** The legacy table needs a value that no request can give. */
+export class CreationUnsupported extends named('CreationUnsupported') {}
+/** The same idempotency key came with another request. */
+export class IdempotencyKeyReused extends named('IdempotencyKeyReused') {}
+/** The first request of this idempotency key is still under way. */
+export class IdempotencyKeyInUse extends named('IdempotencyKeyInUse') {}
+/** No store would take the request just now (a flip forth and back, a lost lock): try again. */
+export class StoreUnsettled extends named('StoreUnsettled') {}
+
 /** SQLSTATE of a write that the fence refused: this store is not authoritative now. */
 export const FENCE_SQLSTATE = 'KF001';
 /** SQLSTATE of a legacy value that the mapping does not name. */

@@ -1,5 +1,5 @@
 import { IllegalWish, InvalidInput } from './errors.ts';
-import type { Stage } from './stages.ts';
+import type { Stage, Store } from './stages.ts';
 
 /** The operator's wish, as it stands in SSM under `/unified-kits/<environment>/`. */
 export interface Flags {
@@ -93,3 +93,15 @@ export const flagsOfStage = (stage: Stage, unifiedReads: boolean): StoreFlags =>
   unifiedWrites: stage === 'dual-write' || stage === 'unified' || stage === 'closed',
   dualWrite: stage === 'dual-write',
 });
+
+/** Where services learn of the flags. */
+export interface FlagSource {
+  /** As they were at most 5 s ago. */
+  cached(): Promise<Flags>;
+  /** As they are. */
+  read(): Promise<Flags>;
+}
+
+export const otherStore = (store: Store): Store => (store === 'legacy' ? 'kits' : 'legacy');
+export const writesTo = (flags: Flags): Store => (flags.unifiedWrites ? 'kits' : 'legacy');
+export const readsFrom = (flags: Flags): Store => (flags.unifiedReads ? 'kits' : 'legacy');

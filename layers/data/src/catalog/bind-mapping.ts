@@ -2,9 +2,11 @@ import {
   digest,
   type Mapping,
   MappingMismatch,
+  mappingDigest,
   SHARED_COLUMNS,
   SHARED_FIELDS,
   type SharedField,
+  type ShownColumn,
   SOURCES,
   type Source,
   type SourceMapping,
@@ -20,6 +22,7 @@ import {
   LOSSLESS,
 } from './check-types.ts';
 import { Mismatches } from './mismatches.ts';
+import { NATIVE_JSON } from './native-json.ts';
 import { type CatalogColumn, type CatalogTable, readTable } from './read-table.ts';
 
 /** A shared column and the legacy column that feeds it. */
@@ -43,6 +46,14 @@ export interface BoundSource {
   readonly rules: readonly BoundRule[];
   /** Columns that no rule names; generated ones are left out, for they come back by themselves. */
   readonly attributes: readonly CatalogColumn[];
+  /** Of these, what the API shows. */
+  readonly shown: readonly ShownAttribute[];
+}
+
+/** A column of `legacy_attributes` under its name in the API. */
+export interface ShownAttribute {
+  readonly name: string;
+  readonly column: CatalogColumn;
 }
 
 /** A mapping bound to a live schema: what every statement is generated from. */
@@ -116,6 +127,39 @@ const bindRule = (
   return { field, column, values: rule.values };
 };
 
+/** The JSON type that a kept column comes out with. */
+const jsonTypeOf = ({ baseType }: CatalogColumn): ShownColumn['type'] => {
+  if (baseType === 'jsonb') return 'json';
+  if (baseType === 'boolean') return 'boolean';
+  return NATIVE_JSON.has(baseType) ? 'number' : 'string';
+};
+
+const bindShown = (
+  rules: SourceMapping,
+  attributes: readonly CatalogColumn[],
+  relation: string,
+  mismatches: Mismatches,
+): ShownAttribute[] =>
+  Object.entries(rules.api.attributes).flatMap(([name, { column: wanted, type }]) => {
+    const column = attributes.find((candidate) => candidate.name === wanted);
+    if (column === undefined) {
+      mismatches.add(
+        relation,
+        wanted,
+        `there is no such column that can be written (api.attributes.${name} shows it)`,
+      );
+      return [];
+    }
+    const actual = jsonTypeOf(column);
+    if (actual !== type)
+      mismatches.add(
+        relation,
+        wanted,
+        `has type ${column.type}, which is a ${actual} in JSON; api.attributes.${name} says ${type}`,
+      );
+    return [{ name, column }];
+  });
+
 const bindSource = (
   mapping: Mapping,
   source: Source,
@@ -150,6 +194,7 @@ const bindSource = (
   });
   if (id === undefined || ownerColumn === undefined) return undefined;
   const named = new Set([id.name, ownerColumn.name, ...bound.map((rule) => rule.column.name)]);
+  const attributes = table.columns.filter((column) => !named.has(column.name) && !column.generated);
   return {
     source,
     mapping: rules,
@@ -159,7 +204,8 @@ const bindSource = (
     idType: id.baseType === 'character varying' ? 'text' : id.baseType,
     ownerColumn,
     rules: bound,
-    attributes: table.columns.filter((column) => !named.has(column.name) && !column.generated),
+    attributes,
+    shown: bindShown(rules, attributes, relation, mismatches),
   };
 };
 
@@ -273,7 +319,7 @@ export const bindMapping = async (session: Session, mapping: Mapping): Promise<B
     mapping,
     sources: bound,
     kits: qualifiedName(mapping.target.schema, 'kits'),
-    mappingDigest: digest(mapping),
+    mappingDigest: mappingDigest(mapping),
     columnsDigest: digest(tables.map(columnsOf)),
     schemaDigest: digest(tables.map(shapeOf)),
   };

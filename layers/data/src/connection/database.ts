@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { CANONICAL_SETTINGS } from './settings.ts';
+import { CANONICAL_FORMATS, CANONICAL_SETTINGS } from './settings.ts';
 
 /** A session inside a transaction. */
 export type Session = pg.ClientBase;
@@ -16,6 +16,11 @@ export interface TransactionOptions {
   readonly statementTimeoutMs?: number;
   /** Run as the engine's role, which the fence lets through. Off for what needs the tables' owner. */
   readonly asEngine?: boolean;
+  /**
+   * As a service of the organisation's: names resolve by the login's own search_path, and row security
+   * applies. The engine's settings would break the organisation's own triggers and bypass its policies.
+   */
+  readonly asApplication?: boolean;
   readonly isolation?: 'read committed' | 'repeatable read';
   readonly readOnly?: boolean;
   /** Off for work whose bookkeeping commits with it, so that a crash loses both or none. */
@@ -48,7 +53,7 @@ export interface Database {
 const beginStatement = (options: TransactionOptions): string => {
   const isolation = options.isolation ?? 'read committed';
   const settings: [string, string][] = [
-    ...Object.entries(CANONICAL_SETTINGS),
+    ...Object.entries(options.asApplication === true ? CANONICAL_FORMATS : CANONICAL_SETTINGS),
     ['lock_timeout', String(options.lockTimeoutMs ?? DEFAULTS.lockTimeoutMs)],
     ['statement_timeout', String(options.statementTimeoutMs ?? DEFAULTS.statementTimeoutMs)],
     // A dead worker's session must not hold its locks for ever.
@@ -70,8 +75,13 @@ const beginStatement = (options: TransactionOptions): string => {
  * Opens a pool. `max` counts connections: a Lambda needs one per lane it runs.
  *
  * @param connection a connection string, or node-postgres settings
+ * @param acquire how a session gets its connection; it may try again where the pool alone would give up
  */
-export const openDatabase = (connection: string | pg.PoolConfig, max = 4): Database => {
+export const openDatabase = (
+  connection: string | pg.PoolConfig,
+  max = 4,
+  acquire: (pool: pg.Pool) => Promise<pg.PoolClient> = (pool) => pool.connect(),
+): Database => {
   const pool = new pg.Pool({
     ...(typeof connection === 'string' ? { connectionString: connection } : connection),
     max,
@@ -85,7 +95,7 @@ export const openDatabase = (connection: string | pg.PoolConfig, max = 4): Datab
   pool.on('connect', (client) => client.on('error', () => {}));
 
   const session: Database['session'] = async (work) => {
-    const client = await pool.connect();
+    const client = await acquire(pool);
     let broken: Error | undefined;
     const onError = (error: Error) => {
       broken = error;

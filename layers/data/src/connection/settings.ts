@@ -14,6 +14,13 @@ export const CANONICAL_SETTINGS: Readonly<Record<string, string>> = {
   row_security: 'off',
 };
 
+/** Only what makes texts the same for everybody. */
+export const CANONICAL_FORMATS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(CANONICAL_SETTINGS).filter(
+    ([name]) => name !== 'search_path' && name !== 'row_security',
+  ),
+);
+
 const setClauses = (settings: readonly (readonly [string, string])[]): string =>
   settings
     .map(([name, value]) => `set ${name} = ${name === 'search_path' ? value : `'${value}'`}`)

@@ -12,6 +12,7 @@ export const SQLSTATE = {
   serializationFailure: '40001',
   insufficientPrivilege: '42501',
   undefinedTable: '42P01',
+  undefinedColumn: '42703',
   invalidSchemaName: '3F000',
   duplicateObject: '42710',
 } as const;

@@ -1,5 +1,6 @@
 import { SHARED_COLUMNS } from '@unified-kits/domain';
 import type { Binding, BoundRule, BoundSource } from '../catalog/bind-mapping.ts';
+import { NATIVE_JSON } from '../catalog/native-json.ts';
 import type { CatalogColumn } from '../catalog/read-table.ts';
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
 import { kitsIdExpression } from './kits-id.ts';
@@ -42,7 +43,6 @@ export interface Projection {
   readonly kitsKey: string;
 }
 
-const NATIVE_JSON = new Set(['smallint', 'integer', 'bigint', 'boolean', 'numeric']);
 /** Taken by assignment, also through a domain: it refuses what is too long, where a cast would cut it. */
 const TEXTUAL = new Set(['text', 'character varying', 'character']);
 
@@ -67,7 +67,7 @@ const buildObject = (pairs: readonly string[]): string[] =>
  * `legacy_attributes`: an absent key is SQL null. jsonb nests as it is, apart from the others, because
  * stripping nulls would reach into it; numbers and booleans are JSON's own; all else is its text.
  */
-const attributesExpression = (columns: readonly CatalogColumn[]): string => {
+export const attributesExpression = (columns: readonly CatalogColumn[]): string => {
   const plain = columns.filter((column) => column.baseType !== 'jsonb');
   const nested = columns.filter((column) => column.baseType === 'jsonb');
   const pair = (column: CatalogColumn) =>
@@ -82,14 +82,14 @@ const attributesExpression = (columns: readonly CatalogColumn[]): string => {
   return parts.length === 0 ? `'{}'::jsonb` : parts.join(' || ');
 };
 
-const attributeText = (name: string) => `(k.legacy_attributes ->> ${quoteLiteral(name)})`;
+export const attributeText = (name: string) => `(k.legacy_attributes ->> ${quoteLiteral(name)})`;
 
 const attributeBack = (column: CatalogColumn, target: string): string =>
   column.baseType === 'jsonb'
     ? `cast(k.legacy_attributes -> ${quoteLiteral(column.name)} as ${target})`
     : `cast(${attributeText(column.name)} as ${target})`;
 
-const ruleForward = (
+export const ruleForward = (
   { field, column, values }: BoundRule,
   source: BoundSource,
   legacy = s(column),
@@ -113,7 +113,7 @@ const ruleForward = (
  *
  * @param unmapped SQL of what a unified value stands for that the value map does not name; by default it raises
  */
-const ruleBack = (rule: BoundRule, source: BoundSource, unmapped?: string): string => {
+export const ruleBack = (rule: BoundRule, source: BoundSource, unmapped?: string): string => {
   const { field, column, values } = rule;
   const unified = k(SHARED_COLUMNS[field].column);
   if (SHARED_COLUMNS[field].type === 'timestamptz')
@@ -129,7 +129,7 @@ const ruleBack = (rule: BoundRule, source: BoundSource, unmapped?: string): stri
 };
 
 /** A value on its way into a legacy column. What is no text is cast, for assignment would refuse it. */
-const written = (expression: string, column: CatalogColumn): string =>
+export const written = (expression: string, column: CatalogColumn): string =>
   TEXTUAL.has(column.baseType) ? expression : `cast(${expression} as ${column.type})`;
 
 /**

@@ -5,6 +5,7 @@ import {
   ENGINE_ROLE,
   READONLY_ROLE,
 } from '../connection/database.ts';
+import { SERVICE_GRANTS, SERVICE_TABLES } from './service-tables.ts';
 import { TRACKING_GRANTS, TRACKING_TABLES, TRACKING_VERSION } from './tracking-tables.ts';
 
 /** Two installers at once would trip over each other's catalog rows. */
@@ -33,7 +34,7 @@ exception when others then
 end $do$;`;
 
 /**
- * Makes the schema `migration` and the roles, if they are not there. Touches nothing of the
+ * Makes the roles and the schemas `migration` and `kits_service`, if they are not there. Touches nothing of the
  * organisation's. Idempotent.
  *
  * @throws {SchemaVersionMismatch} when a newer version of this software has been here.
@@ -44,10 +45,13 @@ export const installTracking = (db: Database): Promise<void> =>
     for (const role of [ENGINE_ROLE, APPLICATION_ROLE, READONLY_ROLE])
       await session.query(createRole(role));
     await session.query(JOIN_ENGINE_ROLE);
-    await session.query(`create schema if not exists migration authorization ${ENGINE_ROLE}`);
+    for (const schema of ['migration', 'kits_service'])
+      await session.query(`create schema if not exists ${schema} authorization ${ENGINE_ROLE}`);
     await session.query(`set local role ${ENGINE_ROLE}`);
     await session.query(TRACKING_TABLES);
     await session.query(TRACKING_GRANTS);
+    await session.query(SERVICE_TABLES);
+    await session.query(SERVICE_GRANTS);
     const { rows } = await session.query(
       `insert into migration.installed as i (component, version, digest) values ('tracking', $1, '')
        on conflict (component) do update set version = greatest(i.version, excluded.version) returning version`,

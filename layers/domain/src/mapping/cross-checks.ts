@@ -33,8 +33,41 @@ const nameOf = (value: unknown): string | undefined => {
     : undefined;
 };
 
+/** Names that the API gives to other things than an attribute. */
+const TAKEN = new Set([
+  'id',
+  'kitsId',
+  'ownerType',
+  'userId',
+  'practitionerId',
+  'legacyId',
+  'attributes',
+]);
+
+/** Attributes of the API that shadow a name, or a column that a rule shows already. */
+const attributeFaults = (source: unknown, shared: readonly string[]): string[] => {
+  const attributes = at(source, 'api', 'attributes');
+  if (typeof attributes !== 'object' || attributes === null) return [];
+  const used = new Set(namedColumns(source));
+  return Object.entries(attributes).flatMap(([name, rule]) => {
+    const column = typeof rule === 'string' ? rule : at(rule, 'column');
+    return [
+      ...(TAKEN.has(name) || shared.includes(name)
+        ? [`api.attributes.${name} has the name of another field of a kit; choose another`]
+        : []),
+      ...(typeof column === 'string' && used.has(column)
+        ? [`api.attributes.${name} names column "${column}", which a rule shows already`]
+        : []),
+    ];
+  });
+};
+
 /** What is wrong between the parts of a mapping, each of which may be right by itself. */
-export const crossFaults = (mapping: unknown, sources: readonly string[]): readonly Fault[] => {
+export const crossFaults = (
+  mapping: unknown,
+  sources: readonly string[],
+  shared: readonly string[],
+): readonly Fault[] => {
   const faults: Fault[] = [];
   const target = at(mapping, 'target', 'schema');
   const names = sources.map((source) => nameOf(at(mapping, 'sources', source)));
@@ -46,6 +79,8 @@ export const crossFaults = (mapping: unknown, sources: readonly string[]): reado
         path,
         message: `column "${column}" is named by two rules; one legacy column feeds one unified column`,
       });
+    for (const message of attributeFaults(at(mapping, ...path), shared))
+      faults.push({ path, message });
     const name = names[index];
     if (name === `"${target}"."kits"` || name === `"${target}"."kit_id_map"`)
       faults.push({

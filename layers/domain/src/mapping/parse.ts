@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { digest } from '../canonical-json.ts';
 import { MappingInvalid } from '../errors.ts';
-import { type Mapping, type MappingInput, mappingSchema } from './schema.ts';
+import { type Mapping, type MappingInput, mappingSchema, SOURCES } from './schema.ts';
 
 /**
  * Validates a mapping and fills in its defaults.
@@ -15,3 +16,18 @@ export const parseMapping = (input: unknown): Mapping => {
 
 /** Gives a mapping file its types in an editor; the file is validated when it is loaded. */
 export const defineMapping = (mapping: MappingInput): MappingInput => mapping;
+
+/**
+ * The digest of what the migration does. Left out is what the API shows: that may change while a batch is
+ * active, and no report has to be signed anew for it.
+ */
+export const mappingDigest = (mapping: Mapping): string =>
+  digest({
+    ...mapping,
+    sources: Object.fromEntries(
+      SOURCES.map((source) => {
+        const { api: _api, ...migrated } = mapping.sources[source];
+        return [source, migrated];
+      }),
+    ),
+  });

@@ -3,7 +3,8 @@ import { parseMapping } from './parse.ts';
 /**
  * The mapping of the reference legacy schema (DESIGN section 3). An organisation writes one like it
  * and names its path in `KITS_MAPPING`. Columns that no rule names (`notes`, `patient_name`,
- * `patient_email`) are kept in `kits.legacy_attributes` and come back on the way back.
+ * `patient_email`) are kept in `kits.legacy_attributes` and come back on the way back; `api` says under
+ * which names the kits API shows them.
  */
 export const referenceMapping = parseMapping({
   version: 1,
@@ -15,6 +16,7 @@ export const referenceMapping = parseMapping({
       table: 'kit',
       id: { column: 'id' },
       owner: { type: 'client', userId: 'user_id' },
+      api: { attributes: { notes: 'notes' } },
       columns: {
         kitNumber: 'kit_number',
         status: {
@@ -49,6 +51,7 @@ export const referenceMapping = parseMapping({
         practitionerId: 'practitioner_id',
         practitioners: { table: 'practitioners', id: 'id', userId: 'user_id' },
       },
+      api: { attributes: { patientName: 'patient_name', patientEmail: 'patient_email' } },
       columns: {
         kitNumber: 'kit_number',
         status: {

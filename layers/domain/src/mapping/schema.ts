@@ -90,12 +90,38 @@ const practitionerOwner = z.strictObject({
   }),
 });
 
+/** A column that no rule names and that the API shows nevertheless. */
+const shownColumn = z
+  .union([
+    identifier,
+    z.strictObject({
+      column: identifier,
+      type: z.enum(['string', 'number', 'boolean', 'json']).default('string'),
+    }),
+  ])
+  .transform((rule) =>
+    typeof rule === 'string' ? { column: rule, type: 'string' as const } : rule,
+  );
+/** What the API shows of such a column, and takes for it. */
+export type ShownColumn = z.output<typeof shownColumn>;
+
+/** The kits API: it changes nothing of what is copied, so a report and an installed schema do not depend on it. */
+const api = z
+  .strictObject({
+    /** Name in JSON → column. Nothing else of what `legacy_attributes` keeps leaves the database. */
+    attributes: z
+      .record(z.string().regex(/^[a-z][A-Za-z0-9]{0,62}$/, 'a camelCase name'), shownColumn)
+      .default({}),
+  })
+  .prefault({});
+
 const sourceShape = {
   ...tableName.shape,
   id: z
     .strictObject({ column: identifier.default('id'), generator: idGenerator.optional() })
     .prefault({}),
   columns,
+  api,
 };
 const kitSource = z.strictObject({ ...sourceShape, owner: clientOwner });
 const practitionerKitsSource = z.strictObject({ ...sourceShape, owner: practitionerOwner });
@@ -121,7 +147,7 @@ export const mappingSchema = z
   })
   .superRefine(
     (mapping, context) => {
-      for (const fault of crossFaults(mapping, SOURCES))
+      for (const fault of crossFaults(mapping, SOURCES, SHARED_FIELDS))
         context.addIssue({ code: 'custom', ...fault });
     },
     // Also where a part is faulty by itself: whoever writes a mapping wants to know all of it at once.

@@ -1,0 +1,341 @@
+import {
+  assertMaySet,
+  type Caller,
+  type FlagSource,
+  type Kit,
+  KitNotFound,
+  KitNumberTaken,
+  type KitReference,
+  type KitStatus,
+  type KitValues,
+  kitEvent,
+  type LegacyIdTypes,
+  legacyStatus,
+  type Mapping,
+  mayFollow,
+  type NewValue,
+  type Owner,
+  OwnerUnknown,
+  type Source,
+  STAGE_DEFINITIONS,
+  type Stage,
+  StatusUnreachable,
+  type Store,
+  StoreUnsettled,
+  TIME_OF_STATUS,
+  visible,
+} from '@unified-kits/domain';
+import type { Database, Session, TransactionOptions } from '../connection/database.ts';
+import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
+import { assertCreatable, bindService, type ServiceBinding } from './bind-service.ts';
+import { checkLengths } from './check-lengths.ts';
+import { type Comparison, compareKits } from './compare-kits.ts';
+import {
+  claimKey,
+  type IdempotentRequest,
+  keepResponse,
+  type StoredResponse,
+} from './idempotency.ts';
+import type { PageQuery } from './kit-store.ts';
+import { recordKitEvent } from './record-kit-event.ts';
+import { type RouterObserver, storeRouter } from './store-router.ts';
+import { isSchemaChange, WrongStore, writeFault } from './write-faults.ts';
+
+export interface KitsServiceOptions {
+  readonly db: Database;
+  readonly mapping: Mapping;
+  readonly flags: FlagSource;
+  readonly observer: RouterObserver;
+  /** Answers from this store alone, whatever the flags say: for the contract check. It must not write. */
+  readonly only?: Store;
+}
+
+/** What a new kit is made of, and what is answered once it is there. */
+export interface CreateRequest {
+  readonly owner: Owner;
+  readonly values: KitValues;
+  readonly idempotency?: IdempotentRequest | undefined;
+  readonly respond: (kit: Kit) => StoredResponse;
+}
+
+export interface ChangeRequest {
+  readonly reference: KitReference;
+  readonly caller: Caller;
+  /** Values of the kit's own source, which is known once the kit is. */
+  readonly valuesFor: (kit: Kit) => KitValues;
+  readonly statusFor: (kit: Kit) => KitStatus | undefined;
+  /** Throws where the kit is not in the state that the request was made for. */
+  readonly precondition: (kit: Kit) => void;
+}
+
+/** Kits for their owners, whichever store is authoritative. */
+export interface KitsService {
+  idTypes(): Promise<LegacyIdTypes>;
+  /** @throws {KitNotFound} also for somebody else's kit. */
+  find(caller: Caller, reference: KitReference): Promise<Kit>;
+  list(owner: Owner, page: PageQuery): Promise<readonly Kit[]>;
+  listAll(caller: Caller, page: PageQuery): Promise<readonly Kit[]>;
+  /**
+   * Makes a kit, its event and its response in one transaction.
+   *
+   * @throws {KitNumberTaken} {OwnerUnknown} {KitRefused} {CreationUnsupported} {IdempotencyKeyReused} {IdempotencyKeyInUse}
+   */
+  create(request: CreateRequest): Promise<StoredResponse & { readonly replayed: boolean }>;
+  /** @throws {KitNotFound} {KitForbidden} {StatusUnreachable} {KitRefused}, and what the precondition throws. */
+  change(request: ChangeRequest): Promise<Kit>;
+  /** Looks at kits in both stores, where both are in step. */
+  compare(source: Source, legacyIds: readonly string[]): Promise<Comparison>;
+}
+
+const READ: TransactionOptions = {
+  asApplication: true,
+  readOnly: true,
+  lockTimeoutMs: 2_000,
+  statementTimeoutMs: 5_000,
+};
+/** Longer than a flip waits for its locks, so that a client queues behind it and is not sent away. */
+const WRITE: TransactionOptions = {
+  asApplication: true,
+  lockTimeoutMs: 5_000,
+  statementTimeoutMs: 10_000,
+};
+
+/** Tries of a transaction that lost a deadlock or a serialization. */
+const MOST_TRIES = 4;
+
+/** Ids that no row can have: the cast fails, and nothing else was asked. */
+const isNoSuchId = (error: unknown): boolean =>
+  hasSqlState(error, '22P02', '22003', '22021', '22P05');
+
+const retrying = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+  for (let tries = 1; ; tries += 1)
+    try {
+      return await work();
+    } catch (error) {
+      const passes = hasSqlState(
+        error,
+        SQLSTATE.deadlockDetected,
+        SQLSTATE.serializationFailure,
+        SQLSTATE.lockNotAvailable,
+      );
+      if (!passes) throw error;
+      if (tries >= MOST_TRIES)
+        throw new StoreUnsettled('the kit is being changed by others: try again', { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** tries));
+    }
+};
+
+const assertAuthoritative = (store: Store, stage: Stage): void => {
+  if (STAGE_DEFINITIONS[stage].writes !== store)
+    throw new WrongStore(`stage "${stage}" writes to the other store`);
+};
+
+const NOW: NewValue = { now: true };
+
+/** The values with the times that the mapping has columns for. */
+const stamped = (
+  mapping: Mapping,
+  source: Source,
+  values: KitValues,
+  times: readonly ('createdAt' | 'updatedAt')[],
+): KitValues => {
+  const { columns } = mapping.sources[source];
+  const now = times.filter((field) => columns[field] !== undefined);
+  return {
+    ...values,
+    fields: { ...values.fields, ...Object.fromEntries(now.map((f) => [f, NOW])) },
+  };
+};
+
+/**
+ * What a change of status sets: the status in the source's own words, and its time where none stands yet.
+ *
+ * @throws {KitForbidden} {StatusUnreachable} {KitRefused}
+ */
+const statusValues = (
+  mapping: Mapping,
+  kit: Kit,
+  wished: KitStatus | undefined,
+): KitValues['fields'] => {
+  // The same again is no change: a client that repeats itself after a lost answer is not refused.
+  if (wished === undefined || wished === kit.fields.status) return {};
+  assertMaySet(wished);
+  if (!mayFollow(kit.fields.status, wished))
+    throw new StatusUnreachable(`this status cannot follow the one that the kit has`);
+  const time = TIME_OF_STATUS[wished];
+  const timed =
+    time !== undefined &&
+    mapping.sources[kit.source].columns[time] !== undefined &&
+    kit.fields[time] === null;
+  return { status: legacyStatus(mapping, kit.source, wished), ...(timed ? { [time]: NOW } : {}) };
+};
+
+const isEmpty = ({ fields, attributes }: KitValues): boolean =>
+  Object.keys(fields).length + Object.keys(attributes).length === 0;
+
+/** The service over one database. It binds the mapping when first used, and anew when the schema has changed. */
+export const kitsService = (options: KitsServiceOptions): KitsService => {
+  const { db, mapping, flags, observer, only } = options;
+  const router = storeRouter(flags, observer);
+  let known: Promise<ServiceBinding> | undefined;
+  const bound = (): Promise<ServiceBinding> => {
+    known ??= db
+      .transaction({ asApplication: true, readOnly: true }, (session) =>
+        bindService(session, mapping),
+      )
+      .catch((error: unknown) => {
+        known = undefined;
+        throw error;
+      });
+    return known;
+  };
+
+  /** A column that was dropped or renamed since: bound anew, once. */
+  const withBinding = async <Result>(
+    work: (service: ServiceBinding) => Promise<Result>,
+  ): Promise<Result> => {
+    try {
+      return await work(await bound());
+    } catch (error) {
+      if (!isSchemaChange(error)) throw error;
+      known = undefined;
+      return work(await bound());
+    }
+  };
+
+  const reading = <Value>(
+    read: (
+      service: ServiceBinding,
+      store: Store,
+      session: Session,
+    ) => Promise<{ value: Value; stage: Stage; inStep: boolean }>,
+  ): Promise<Value> => {
+    const attempt = (store: Store) =>
+      withBinding((service) =>
+        retrying(() => db.transaction(READ, (session) => read(service, store, session))),
+      );
+    return only === undefined
+      ? router.read(attempt).then(({ value }) => value)
+      : attempt(only).then(({ value }) => value);
+  };
+
+  const writing = <Value>(
+    write: (service: ServiceBinding, store: Store, session: Session) => Promise<Value>,
+  ): Promise<Value> =>
+    router.write((store) =>
+      withBinding((service) =>
+        retrying(() =>
+          db.transaction(WRITE, async (session) => {
+            try {
+              return await write(service, store, session);
+            } catch (error) {
+              throw writeFault(service.binding, error);
+            }
+          }),
+        ),
+      ),
+    );
+
+  const noSuchId = (error: unknown): never => {
+    if (isNoSuchId(error)) throw new KitNotFound('there is no such kit');
+    throw error;
+  };
+
+  return {
+    idTypes: async () => (await bound()).idTypes,
+    async find(caller, reference) {
+      const kit = await reading(({ stores }, store, session) =>
+        stores[store].find(session, reference, caller),
+      ).catch(noSuchId);
+      return visible(caller, kit);
+    },
+    list: (owner, page) =>
+      reading(({ stores }, store, session) => stores[store].list(session, owner, page)),
+    listAll: (caller, page) =>
+      reading(({ stores }, store, session) => stores[store].listAll(session, caller, page)),
+    create: ({ owner, values, idempotency, respond }) =>
+      writing(async ({ binding, stores }, store, session) => {
+        const source = binding.sources[owner.ownerType === 'client' ? 'kit' : 'practitioner_kits'];
+        checkLengths(source, values);
+        const stored = idempotency === undefined ? undefined : await claimKey(session, idempotency);
+        if (stored !== undefined) return { ...stored, replayed: true };
+        const { kitNumber } = values.fields;
+        const check = await stores[store].checkBirth(
+          session,
+          owner,
+          typeof kitNumber === 'string' ? kitNumber : '',
+        );
+        assertAuthoritative(store, check.stage);
+        if (!check.ownerKnown)
+          throw new OwnerUnknown(
+            'the owner of this kit is not known, or is nobody who can own kits',
+          );
+        if (check.numberTaken) throw new KitNumberTaken('another kit has this number');
+        const full = stamped(
+          mapping,
+          source.source,
+          {
+            // Null and absent are the same here: both take the column's default.
+            fields: {
+              ...Object.fromEntries(
+                Object.entries(values.fields).filter(([, value]) => value !== null),
+              ),
+              status: legacyStatus(mapping, source.source, 'created'),
+            },
+            attributes: Object.fromEntries(
+              Object.entries(values.attributes).filter(([, value]) => value !== null),
+            ),
+          },
+          ['createdAt', 'updatedAt'],
+        );
+        assertCreatable(source, namesOf(source, full));
+        const kit = await stores[store].insert(session, owner, full);
+        await recordKitEvent(session, kitEvent(undefined, kit));
+        const response = respond(kit);
+        if (idempotency !== undefined) await keepResponse(session, idempotency, response);
+        return { ...response, replayed: false };
+      }),
+    async change({ reference, caller, valuesFor, statusFor, precondition }) {
+      return writing(async ({ binding, stores }, store, session) => {
+        const found = await stores[store].find(session, reference, caller, 'lock').catch(noSuchId);
+        // Before anything is refused on the strength of a row that is not the valid one.
+        assertAuthoritative(store, found.stage);
+        const before = visible(caller, found.value);
+        precondition(before);
+        const given = valuesFor(before);
+        const values: KitValues = {
+          fields: { ...given.fields, ...statusValues(mapping, before, statusFor(before)) },
+          attributes: given.attributes,
+        };
+        if (isEmpty(values)) return before;
+        checkLengths(binding.sources[before.source], values);
+        const after = await stores[store].update(
+          session,
+          before,
+          stamped(mapping, before.source, values, ['updatedAt']),
+        );
+        if (after === undefined) throw new KitNotFound('there is no such kit');
+        await recordKitEvent(session, kitEvent(before, after));
+        return after;
+      });
+    },
+    compare: (source, legacyIds) =>
+      withBinding((service) =>
+        db.transaction({ ...READ, isolation: 'repeatable read' }, (session) =>
+          compareKits(session, service, source, legacyIds),
+        ),
+      ),
+  };
+};
+
+/** The legacy columns that a birth gives a value, with the owner's. */
+const namesOf = (source: ServiceBinding['binding']['sources'][Source], values: KitValues) =>
+  new Set([
+    source.ownerColumn.name,
+    ...source.rules.flatMap(({ field, column }) =>
+      values.fields[field] == null ? [] : [column.name],
+    ),
+    ...source.shown.flatMap(({ name, column }) =>
+      values.attributes[name] == null ? [] : [column.name],
+    ),
+  ]);

@@ -1,0 +1,161 @@
+import { type KitReference, SOURCES, type Source } from '@unified-kits/domain';
+import type { Binding } from '../catalog/bind-mapping.ts';
+import { newLegacyId } from '../schema/trigger-functions.ts';
+import { quoteIdentifier } from '../sql/identifier.ts';
+import { inStep, judged } from './in-step.ts';
+import { kitOfRow, legacyKitColumns, legacyKitsId } from './kit-columns.ts';
+import type { KitStore } from './kit-store.ts';
+import { ownerLock, ownerTable } from './owner.ts';
+import { type KitReadingRow, oneReading, readingOf } from './readings.ts';
+import { assignments, Parameters } from './statement.ts';
+
+/** Which of the two legacy tables have an index that finds a kit by its number. */
+export type NumberIndexed = Readonly<Record<Source, boolean>>;
+
+/** The legacy tables as a store of kits. */
+export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): KitStore => {
+  const of = (source: Source) => binding.sources[source];
+  const id = (source: Source) => `s.${quoteIdentifier(of(source).id.name)}`;
+  const owner = (source: Source) => `s.${quoteIdentifier(of(source).ownerColumn.name)}`;
+  const from = (source: Source) => `from ${of(source).relation} s`;
+  const { practitionerIdType, userIdType } = binding.mapping.target;
+  const ownerType = (source: Source) => (source === 'kit' ? userIdType : practitionerIdType);
+
+  const byLegacyId = (source: Source, lock: string) => {
+    const key = `cast($1 as ${of(source).idType})`;
+    return judged(
+      inStep('legacy', [source], `(${key})::text`),
+      `select ${legacyKitColumns(of(source))} ${from(source)} where ${id(source)} = ${key}${lock}`,
+    );
+  };
+  // A kits id cannot be turned back into a legacy id; the caller's own kits are few, and indexed by owner.
+  const byKitsId = (source: Source, lock: string) =>
+    judged(
+      inStep('legacy', SOURCES),
+      `select ${legacyKitColumns(of(source))} ${from(source)} where ${owner(source)} = cast($2 as ${ownerType(source)}) and ${legacyKitsId(of(source))} = cast($1 as uuid)${lock}`,
+    );
+
+  const find: KitStore['find'] = async (session, reference: KitReference, caller, lock) => {
+    const locking = lock === undefined ? '' : ' for no key update of s';
+    if ('legacyId' in reference)
+      return oneReading(
+        binding,
+        await session.query<KitReadingRow>(byLegacyId(reference.source, locking), [
+          reference.legacyId,
+        ]),
+      );
+    const asClient = oneReading(
+      binding,
+      await session.query<KitReadingRow>(byKitsId('kit', locking), [
+        reference.kitsId,
+        caller.userId,
+      ]),
+    );
+    if (asClient.value !== undefined || caller.practitionerId === undefined) return asClient;
+    return oneReading(
+      binding,
+      await session.query<KitReadingRow>(byKitsId('practitioner_kits', locking), [
+        reference.kitsId,
+        caller.practitionerId,
+      ]),
+    );
+  };
+
+  return {
+    store: 'legacy',
+    find,
+    async list(session, { ownerType: type, id: ownerId }, { after, limit }) {
+      const source = type === 'client' ? 'kit' : 'practitioner_kits';
+      const parameters = new Parameters();
+      const mine = `${owner(source)} = cast(${parameters.add(ownerId)} as ${ownerType(source)})`;
+      const later =
+        after === undefined
+          ? ''
+          : ` and ${id(source)} > cast(${parameters.add(after)} as ${of(source).idType})`;
+      const { rows } = await session.query<KitReadingRow>(
+        judged(
+          inStep('legacy', [source]),
+          `select ${id(source)} as sort, ${legacyKitColumns(of(source))} ${from(source)} where ${mine}${later} order by ${id(source)} limit ${parameters.add(limit)}`,
+          ' order by k.sort',
+        ),
+        parameters.values,
+      );
+      return readingOf(binding, rows);
+    },
+    async listAll(session, caller, { after, limit }) {
+      const parameters = new Parameters();
+      const later =
+        after === undefined ? '' : ` where u.sort > cast(${parameters.add(after)} as uuid)`;
+      const part = (source: Source, ownerId: string) =>
+        `select ${legacyKitsId(of(source))} as sort, ${legacyKitColumns(of(source))} ${from(source)} where ${owner(source)} = cast(${parameters.add(ownerId)} as ${ownerType(source)})`;
+      const parts = [
+        part('kit', caller.userId),
+        ...(caller.practitionerId === undefined
+          ? []
+          : [part('practitioner_kits', caller.practitionerId)]),
+      ];
+      const { rows } = await session.query<KitReadingRow>(
+        judged(
+          inStep('legacy', SOURCES),
+          `select * from (${parts.join(' union all ')}) u${later} order by u.sort limit ${parameters.add(limit)}`,
+          ' order by k.sort',
+        ),
+        parameters.values,
+      );
+      return readingOf(binding, rows);
+    },
+    async findMany(session, source, legacyIds) {
+      const { rows } = await session.query(
+        `select ${legacyKitColumns(of(source))} ${from(source)} where ${id(source)} = any (cast($1 as ${of(source).idType}[]))`,
+        [legacyIds],
+      );
+      return rows.map((row) => kitOfRow(binding, row));
+    },
+    async checkBirth(session, forOwner, kitNumber) {
+      await ownerLock(session, kitNumber);
+      const searched = SOURCES.filter((source) => numberIndexed[source]).map((source) => {
+        const rule = of(source).rules.find(({ field }) => field === 'kitNumber');
+        return rule === undefined
+          ? 'false'
+          : `exists (select ${from(source)} where s.${quoteIdentifier(rule.column.name)} = cast($2 as ${rule.column.type}))`;
+      });
+      const { rows } = await session.query(
+        `select st.stage, exists (${ownerTable(binding, forOwner.ownerType, '$1')}) as "ownerKnown", (${['false', ...searched].join(' or ')}) as "numberTaken"${searched.length === 0 ? ', cast($2 as text) as unsearched' : ''} from migration.stage st`,
+        [forOwner.id, kitNumber],
+      );
+      return rows[0];
+    },
+    async insert(session, { ownerType: type, id: ownerId }, values) {
+      const source = of(type === 'client' ? 'kit' : 'practitioner_kits');
+      const parameters = new Parameters();
+      const ownerValue = `cast(${parameters.add(ownerId)} as ${source.ownerColumn.type})`;
+      const generated =
+        source.id.identity === '' && source.id.defaultExpression === null
+          ? newLegacyId(source, undefined)
+          : undefined;
+      const assigned = [
+        ...(generated === undefined ? [] : [{ column: source.id, expression: generated }]),
+        { column: source.ownerColumn, expression: ownerValue },
+        ...assignments(source, values, parameters),
+      ];
+      const { rows } = await session.query(
+        `insert into ${source.relation} as s (${assigned.map(({ column }) => quoteIdentifier(column.name)).join(', ')}) values (${assigned.map(({ expression }) => expression).join(', ')}) returning ${legacyKitColumns(source)}`,
+        parameters.values,
+      );
+      return kitOfRow(binding, rows[0]);
+    },
+    async update(session, kit, values) {
+      const source = of(kit.source);
+      const parameters = new Parameters();
+      const key = `cast(${parameters.add(kit.legacyId)} as ${source.idType})`;
+      const set = assignments(source, values, parameters).map(
+        ({ column, expression }) => `${quoteIdentifier(column.name)} = ${expression}`,
+      );
+      const { rows } = await session.query(
+        `update ${source.relation} s set ${set.join(', ')} where ${id(kit.source)} = ${key} returning ${legacyKitColumns(source)}`,
+        parameters.values,
+      );
+      return rows[0] === undefined ? undefined : kitOfRow(binding, rows[0]);
+    },
+  };
+};
