@@ -5,11 +5,15 @@ import { z } from 'zod';
 const variables = z
   .object({
     DATABASE_URL: z.string().min(1),
+    DATABASE_SECRET_ID: z.string().min(1).optional(),
     KITS_ENVIRONMENT: z
       .string()
       .regex(/^[\w.-]{1,50}$/, 'letters, digits, dots, hyphens and underscores')
       .default('local'),
     KITS_MAPPING: z.string().optional(),
+    /** ISO dates: when the legacy routes were declared deprecated, and from when on they may be gone. */
+    KITS_LEGACY_API_DEPRECATED: z.iso.date().default('2026-12-01'),
+    KITS_LEGACY_API_SUNSET: z.iso.date().default('2027-12-01'),
     AWS_ENDPOINT_URL: z.url().optional(),
     AWS_REGION: z.string().optional(),
     AWS_ACCESS_KEY_ID: z.string().optional(),
@@ -17,9 +21,15 @@ const variables = z
   })
   .transform((given) => ({
     databaseUrl: given.DATABASE_URL,
+    /** The secret that holds the login; the URL then names the place alone. */
+    databaseSecretId: given.DATABASE_SECRET_ID,
     name: given.KITS_ENVIRONMENT,
     /** Empty: the reference schema's mapping. */
     mappingPath: given.KITS_MAPPING ?? '',
+    legacyApi: {
+      deprecatedAt: given.KITS_LEGACY_API_DEPRECATED,
+      sunsetAt: given.KITS_LEGACY_API_SUNSET,
+    },
     aws: {
       endpoint: given.AWS_ENDPOINT_URL,
       region: given.AWS_REGION,
@@ -53,6 +63,16 @@ export const readEnvironment = (): Environment => {
     throw new InvalidInput(`environment variables: ${z.prettifyError(result.error)}`);
   return result.data;
 };
+
+/** The environment's name alone: a log line or a metric must not fail because another variable is missing. */
+export const environmentName = (): string =>
+  (scope.getStore()?.variables ?? process.env).KITS_ENVIRONMENT ?? 'local';
+
+/** Stands for a process whose calls are not given an environment of their own. */
+const PROCESS = {};
+
+/** An object that is the same within one scope: what is gathered for a call is kept under it. */
+export const currentScope = (): object => scope.getStore() ?? PROCESS;
 
 /** Writes one line where this environment's log goes. */
 export const writeLog = (entry: Readonly<Record<string, unknown>>): void => {

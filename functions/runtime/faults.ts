@@ -28,6 +28,12 @@ const isLostConnection = (error: Error): boolean =>
   LOST_CONNECTION.test(error.message) ||
   ('code' in error && LOST_CONNECTION.test(String(error.code)));
 
+/** Whether the same may well succeed when it is tried again. */
+export const isPassingFault = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError
+    ? isPassing(error)
+    : error instanceof Error && isLostConnection(error);
+
 const where = ({ code, schema, table, constraint, column }: pg.DatabaseError): string =>
   [code, schema, table, constraint ?? column].filter(Boolean).join(' ');
 

@@ -15,6 +15,7 @@ import {
   parseFlag,
   UnifiedKitsError,
 } from '@unified-kits/domain';
+import { awsClientOptions } from './aws-client.ts';
 import type { Environment } from './environment.ts';
 
 /** The flags cannot be read or written; the message names the parameters. */
@@ -181,19 +182,11 @@ export class FlagStore {
 const clients = new Map<string, SSMClient>();
 
 /** The Parameter Store that an environment names, or the one the SDK finds by itself. */
-const parameterStore = ({ aws }: Environment): SSMClient => {
-  const key = JSON.stringify(aws);
+const parameterStore = (environment: Environment): SSMClient => {
+  const key = JSON.stringify(environment.aws);
   const known = clients.get(key);
   if (known !== undefined) return known;
-  const { endpoint, region, accessKeyId, secretAccessKey } = aws;
-  const client = new SSMClient({
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-    // A Lambda's own keys need their session token, which the SDK's chain adds: only a local endpoint's are given here.
-    ...(endpoint === undefined || accessKeyId === undefined || secretAccessKey === undefined
-      ? {}
-      : { credentials: { accessKeyId, secretAccessKey } }),
-  });
+  const client = new SSMClient(awsClientOptions(environment));
   clients.set(key, client);
   return client;
 };

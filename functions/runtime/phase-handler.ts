@@ -4,7 +4,7 @@ import { type Database, hasSqlState, recordEvent, SQLSTATE } from '@unified-kits
 import { InvalidInput } from '@unified-kits/domain';
 import type { Context } from 'aws-lambda';
 import { z } from 'zod';
-import { databaseAt } from './database.ts';
+import { databaseOf } from './database.ts';
 import { type Environment, readEnvironment, writeLog } from './environment.ts';
 import { publicError } from './faults.ts';
 import { type FlagStore, flagStoreOf } from './flag-store.ts';
@@ -105,7 +105,7 @@ export const phaseHandler = <Schema extends z.ZodType, Result extends object>(
         phase,
         deadline: deadlineOf(context),
         environment,
-        db: databaseAt(environment.databaseUrl),
+        db: databaseOf(environment),
         flags: flagStoreOf(environment),
       };
       const result = await work(parsed.data, call);
