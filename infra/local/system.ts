@@ -11,9 +11,11 @@ import { handler as phase0 } from '../../functions/phase0-analysis/handler.ts';
 import { handler as phase1 } from '../../functions/phase1-schema/handler.ts';
 import { handler as phase2 } from '../../functions/phase2-migration/handler.ts';
 import { handler as phase3 } from '../../functions/phase3-services/handler.ts';
+import { handler as phase4Api } from '../../functions/phase4-api/handler.ts';
 import { handler as phase6 } from '../../functions/phase6-validation/handler.ts';
 import { handler as phase7 } from '../../functions/phase7-cleanup/handler.ts';
 import { handler as rollback } from '../../functions/rollback/handler.ts';
+import { settled } from '../../functions/runtime/after-response.ts';
 import { closeDatabaseAt } from '../../functions/runtime/database.ts';
 import { withEnvironment } from '../../functions/runtime/environment.ts';
 import { FlagStore } from '../../functions/runtime/flag-store.ts';
@@ -25,6 +27,7 @@ import {
 } from '../workflows/load-workflow.ts';
 import { type LambdaHandler, localFunctions } from './aws/functions.ts';
 import { type LocalAws, startLocalAws } from './aws/start.ts';
+import { type Gateway, startGateway } from './http/gateway.ts';
 
 export interface SystemOptions {
   readonly databaseUrl: string;
@@ -40,8 +43,19 @@ export interface SystemOptions {
   readonly scheduleSeconds?: number | undefined;
   /** As configured on AWS: 900 s by default. */
   readonly functionTimeoutSeconds?: number | undefined;
+  /** The kits service, as the application's own login; none by default. */
+  readonly service?: ServiceOptions | undefined;
   /** Where the functions' log lines go; nowhere by default. */
   readonly log?: ((line: string) => void) | undefined;
+}
+
+export interface ServiceOptions {
+  /** Of a login that is a member of `kits_app`, and may use the legacy tables. */
+  readonly databaseUrl: string;
+  /** Of the HTTP API; a free one by default. */
+  readonly port?: number | undefined;
+  /** Keeps the dev issuer's key here, so that tokens survive the process. */
+  readonly issuerKeyFile?: string | undefined;
 }
 
 export interface EndedExecution {
@@ -60,6 +74,8 @@ export interface System {
   /** The flags as an operator sees and sets them. */
   readonly flags: FlagStore;
   readonly stateMachineArns: Readonly<Record<Workflow, string>>;
+  /** The kits API over HTTP; undefined without a service. */
+  readonly api: Gateway | undefined;
   /** Starts an execution of the cutover; returns its ARN. */
   startCutover(input: Readonly<Record<string, unknown>>): Promise<string>;
   /** Starts an execution of the rollback; returns its ARN. */
@@ -120,6 +136,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     waitScale = 1,
     scheduleSeconds = 60,
     functionTimeoutSeconds = 900,
+    service,
     log = () => {},
   } = options;
   const aws = await startLocalAws({
@@ -165,6 +182,19 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     scheduleSeconds,
   );
 
+  const api =
+    service === undefined
+      ? undefined
+      : await startGateway({
+          handler: (event, context) =>
+            withEnvironment(
+              { variables: { ...variables, DATABASE_URL: service.databaseUrl }, log },
+              () => phase4Api(event, context),
+            ),
+          ...(service.port === undefined ? {} : { port: service.port }),
+          ...(service.issuerKeyFile === undefined ? {} : { issuerKeyFile: service.issuerKeyFile }),
+        });
+
   const start = async (stateMachineArn: string, input: unknown): Promise<string> => {
     const { executionArn } = await sfn.send(
       new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
@@ -179,6 +209,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     ssm,
     flags,
     stateMachineArns: { cutover, rollback: rolledBack },
+    api,
     startCutover: (input) => start(cutover, input),
     startRollback: (input) => start(rolledBack, input),
     async waitForExecution(executionArn) {
@@ -199,11 +230,14 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     stop(given) {
       stopping ??= (async () => {
         unwire();
+        await api?.stop(given);
+        await settled();
         await aws.stop(given);
         await rules.idle();
         sfn.destroy();
         ssm.destroy();
         await closeDatabaseAt(databaseUrl);
+        if (service !== undefined) await closeDatabaseAt(service.databaseUrl);
       })();
       return stopping;
     },

@@ -3,8 +3,10 @@ import {
   digest,
   type MappingInput,
   MappingInvalid,
+  mappingDigest,
   parseMapping,
   referenceMapping,
+  SOURCES,
 } from '@unified-kits/domain';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -151,8 +153,36 @@ describe('a mapping', () => {
     expect(messageOf(input)).not.toBe('');
   });
 
-  it('of the reference schema is valid, and keeps notes and patients in legacy_attributes by naming neither', () => {
-    expect(canonicalJson(referenceMapping)).not.toMatch(/notes|patient/);
+  it('of the reference schema is valid, and keeps notes and patients in legacy_attributes: no rule names them', () => {
+    const rules = SOURCES.map((source) => referenceMapping.sources[source].columns);
+    expect(canonicalJson(rules)).not.toMatch(/notes|patient/);
+  });
+
+  it('has the same digest whatever the API shows, and another one for another rule', () => {
+    const { kit, practitioner_kits } = referenceMapping.sources;
+    const showing = (attributes: Record<string, string>) =>
+      parseMapping({
+        ...referenceMapping,
+        sources: { kit: { ...kit, api: { attributes } }, practitioner_kits },
+      });
+    expect(mappingDigest(showing({}))).toBe(mappingDigest(showing({ remarks: 'notes' })));
+    const { orderId: _orderId, ...others } = kit.columns;
+    const changed = parseMapping({
+      ...referenceMapping,
+      sources: { kit: { ...kit, columns: others }, practitioner_kits },
+    });
+    expect(mappingDigest(changed)).not.toBe(mappingDigest(referenceMapping));
+  });
+
+  it('refuses an attribute of the API with the name of another field, or of a column that a rule shows', () => {
+    const { kit, practitioner_kits } = referenceMapping.sources;
+    const faulty = (attributes: Record<string, string>) => () =>
+      parseMapping({
+        ...referenceMapping,
+        sources: { kit: { ...kit, api: { attributes } }, practitioner_kits },
+      });
+    expect(faulty({ kitsId: 'notes' })).toThrow(/kitsId has the name of another field/);
+    expect(faulty({ number: 'kit_number' })).toThrow(/"kit_number", which a rule shows already/);
   });
 });
 

@@ -221,8 +221,9 @@ export const kitsService = (options: KitsServiceOptions): KitsService => {
 
   const writing = <Value>(
     write: (service: ServiceBinding, store: Store, session: Session) => Promise<Value>,
-  ): Promise<Value> =>
-    router.write((store) =>
+  ): Promise<Value> => {
+    if (only !== undefined) throw new TypeError('a service of one store alone does not write');
+    return router.write((store) =>
       withBinding((service) =>
         retrying(() =>
           db.transaction(WRITE, async (session) => {
@@ -235,6 +236,7 @@ export const kitsService = (options: KitsServiceOptions): KitsService => {
         ),
       ),
     );
+  };
 
   const noSuchId = (error: unknown): never => {
     if (isNoSuchId(error)) throw new KitNotFound('there is no such kit');

@@ -1,0 +1,114 @@
+import type { StoredResponse } from '@unified-kits/data';
+import {
+  type Contract,
+  type Kit,
+  kitJson,
+  type LegacyIdTypes,
+  type Mapping,
+  pageJson,
+} from '@unified-kits/domain';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import type { HttpResponse } from './api.ts';
+import { encodeCursor } from './http/cursor.ts';
+import { etagOf, namesTag, parseIfMatch, parseIfNoneMatch } from './http/etag.ts';
+import { Problem } from './http/problem.ts';
+
+/** How a contract shows kits. */
+export interface View {
+  readonly contract: Contract;
+  readonly mapping: Mapping;
+  readonly idTypes: LegacyIdTypes;
+}
+
+/** Health data: nobody between here and the client may keep it. */
+const HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' } as const;
+
+const jsonOf = (kit: Kit, { contract, mapping, idTypes }: View): string =>
+  kitJson(kit, contract, mapping, idTypes);
+
+/** One kit with its entity tag; 304 where the client has this version already. */
+export const kitResponse = (
+  kit: Kit,
+  view: View,
+  headers: Readonly<Record<string, string>>,
+  ifNoneMatch?: string,
+): HttpResponse => {
+  const body = jsonOf(kit, view);
+  const etag = etagOf(body);
+  if (ifNoneMatch !== undefined && namesTag(parseIfNoneMatch(ifNoneMatch), etag))
+    return { statusCode: 304, headers: { ...headers, etag, 'cache-control': 'no-store' } };
+  return { statusCode: 200, headers: { ...HEADERS, ...headers, etag }, body };
+};
+
+/** What is answered, and kept for a repeated request, once a kit has been made. */
+export const createdResponse = (
+  kit: Kit,
+  view: View,
+  location: string,
+  headers: Readonly<Record<string, string>>,
+): StoredResponse => {
+  const body = jsonOf(kit, view);
+  return { status: 201, headers: { ...HEADERS, ...headers, etag: etagOf(body), location }, body };
+};
+
+/** @throws {Problem} `precondition-failed` when a kit is no longer the version that `If-Match` names. */
+export const matching =
+  (ifMatch: string | undefined, view: View) =>
+  (kit: Kit): void => {
+    if (ifMatch === undefined) return;
+    if (!namesTag(parseIfMatch(ifMatch), etagOf(jsonOf(kit, view))))
+      throw new Problem('precondition-failed', {
+        detail: 'read the kit again, and send the change with its new entity tag',
+      });
+  };
+
+/** The most kits of a page. */
+export interface Page {
+  readonly limit: number;
+  readonly cursor: string | undefined;
+}
+
+/**
+ * A page, which was read with one kit more than it shows: that one says that there is another page.
+ *
+ * @param scope what the cursor belongs to: the list and its owner
+ * @param keyOf by what the list is ordered
+ */
+export const pageResponse = (
+  event: APIGatewayProxyEventV2,
+  found: readonly Kit[],
+  view: View,
+  {
+    limit,
+    scope,
+    keyOf,
+    headers,
+  }: {
+    readonly limit: number;
+    readonly scope: string;
+    readonly keyOf: (kit: Kit) => string;
+    readonly headers: Readonly<Record<string, string>>;
+  },
+): HttpResponse => {
+  const shown = found.slice(0, limit);
+  const last = found.length > limit ? shown.at(-1) : undefined;
+  const nextCursor = last === undefined ? null : encodeCursor({ after: keyOf(last) }, scope);
+  const links = [
+    ...(nextCursor === null
+      ? []
+      : [`<${event.requestContext.http.path}?limit=${limit}&cursor=${nextCursor}>; rel="next"`]),
+    ...(headers.link === undefined ? [] : [headers.link]),
+  ];
+  return {
+    statusCode: 200,
+    headers: {
+      ...HEADERS,
+      ...headers,
+      ...(links.length === 0 ? {} : { link: links.join(', ') }),
+    },
+    body: pageJson(
+      shown.map((kit) => jsonOf(kit, view)),
+      nextCursor,
+    ),
+  };
+};

@@ -1,0 +1,109 @@
+import { bindMapping, installTracking } from '@unified-kits/data';
+import type { Caller } from '@unified-kits/domain';
+import type { Gateway } from '../../infra/local/http/gateway.ts';
+import { startSystem } from '../../infra/local/system.ts';
+import { writerLogin } from '../../infra/local/writers/login.ts';
+import { type LegacyDatabase, legacyDatabase } from './legacy.ts';
+import type { Rig } from './system.ts';
+
+/** A system with the kits API over HTTP. */
+export interface ApiRig extends Rig {
+  readonly api: Gateway;
+  /** The connection string of the API's own login. */
+  readonly serviceUrl: string;
+  /** A client that speaks for one caller. */
+  as(caller: Caller): ApiClient;
+}
+
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** Parsed, where there is JSON. */
+  readonly body: Record<string, unknown>;
+}
+
+export interface ApiClient {
+  get(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
+  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
+}
+
+const clientOf = (api: Gateway, caller: Caller): ApiClient => {
+  let token: Promise<string> | undefined;
+  const send = async (
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body?: unknown,
+  ): Promise<ApiResponse> => {
+    token ??= api.token({
+      userId: caller.userId,
+      ...(caller.practitionerId === undefined ? {} : { practitionerId: caller.practitionerId }),
+    });
+    const response = await fetch(`${api.url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${await token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson && text !== '' ? JSON.parse(text) : {},
+    };
+  };
+  return {
+    get: (path, headers = {}) => send('GET', path, headers),
+    post: (path, body, headers = {}) => send('POST', path, headers, body),
+    patch: (path, body, headers = {}) => send('PATCH', path, headers, body),
+  };
+};
+
+/** Starts a system with the kits API on a database that is there already. */
+export const apiOn = async (legacy: LegacyDatabase): Promise<ApiRig> => {
+  await installTracking(legacy.db);
+  const binding = await legacy.db.transaction({}, (session) =>
+    bindMapping(session, legacy.mapping),
+  );
+  const serviceUrl = await writerLogin(legacy.db, binding, legacy.url);
+  const log: Record<string, unknown>[] = [];
+  const system = await startSystem({
+    databaseUrl: legacy.url,
+    environment: 'test',
+    waitScale: 0.01,
+    service: { databaseUrl: serviceUrl },
+    log: (line) => log.push(JSON.parse(line)),
+  });
+  const { api } = system;
+  if (api === undefined) throw new TypeError('a system with a service has an API');
+  return {
+    legacy,
+    system,
+    log,
+    api,
+    serviceUrl,
+    as: (caller) => clientOf(api, caller),
+    close: () => system.stop({ graceMs: 3_000 }),
+  };
+};
+
+export const apiRigOf = async (rows = 60): Promise<ApiRig> => {
+  const legacy = await legacyDatabase(rows);
+  const rig = await apiOn(legacy);
+  return {
+    ...rig,
+    async close() {
+      await rig.close();
+      await legacy.drop();
+    },
+  };
+};
