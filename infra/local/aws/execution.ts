@@ -1,6 +1,6 @@
 import { ExecutionError, StateMachine, type StateMachineDefinition } from 'aws-local-stepfunctions';
 import { type AslMachine, placedStates } from './asl-walk.ts';
-import { FunctionError, type Functions } from './functions.ts';
+import { FunctionError, type Functions, MAX_PAYLOAD_BYTES, requireSize } from './functions.ts';
 import { data, executionHistory, type History, MAX_HISTORY_EVENTS } from './history.ts';
 import { scalePauses } from './scaled-definition.ts';
 
@@ -161,7 +161,9 @@ function handlers(
       call.add('LambdaFunctionStarted', {});
       const current = () => call.isOpen() && !isStopped();
       try {
+        requireSize(payload, MAX_PAYLOAD_BYTES, `The input of ${resource}`);
         const output = await request.functions.invoke(resource, payload);
+        requireSize(output, MAX_PAYLOAD_BYTES, `The result of ${resource}`);
         if (current()) {
           call.add('LambdaFunctionSucceeded', {
             lambdaFunctionSucceededEventDetails: { output, outputDetails: { truncated: false } },

@@ -12,6 +12,8 @@ export type FunctionOptions = {
 
 export type Functions = {
   register(arn: string, handler: LambdaHandler, options?: FunctionOptions): void;
+  /** The timeout of a registered function; undefined when there is none under this ARN. */
+  timeoutSeconds(arn: string): number | undefined;
   /** Invokes with a JSON text and answers a JSON text, as Lambda does. */
   invoke(arn: string, payload: string): Promise<string>;
   /** Resolves when no invocation is under way. */
@@ -31,7 +33,7 @@ export class FunctionError extends Error {
   }
 }
 
-/** What passes from state to state is above 256 KiB. As on AWS no Retry and no Catch takes it. */
+/** What is passed is too large. As on AWS no Retry and no Catch takes it. */
 class DataLimitExceededError extends Error {
   override readonly name = 'States.DataLimitExceeded';
   // The interpreter asks these two of every error.
@@ -42,26 +44,36 @@ class DataLimitExceededError extends Error {
 /** Step Functions' limit for inputs and results, in bytes of UTF-8. */
 export const MAX_PAYLOAD_BYTES = 262_144;
 
+/** Lambda's own limit for what one invocation takes and answers, in bytes of UTF-8. */
+export const MAX_INVOCATION_BYTES = 6 * 1024 * 1024;
+
 const DEFAULT_TIMEOUT_SECONDS = 900;
 
-/** The functions of this process, under their ARNs. */
-export function localFunctions(): Functions {
+/**
+ * The functions of this process, under their ARNs. What goes in and what comes out may have
+ * `maxPayloadBytes`, of UTF-8: by default what Step Functions passes.
+ */
+export function localFunctions(maxPayloadBytes = MAX_PAYLOAD_BYTES): Functions {
   const registered = new Map<string, { handler: LambdaHandler; options: FunctionOptions }>();
   const running = new Set<Promise<unknown>>();
   return {
     register(arn, handler, options = {}) {
       registered.set(arn, { handler, options });
     },
+    timeoutSeconds(arn) {
+      const found = registered.get(arn);
+      return found && timeoutOf(found.options);
+    },
     async invoke(arn, payload) {
-      requireSize(payload, `The input of ${arn}`);
+      requireSize(payload, maxPayloadBytes, `The input of ${arn}`);
       const found = registered.get(arn);
       if (!found) {
         throw new FunctionError(
           'Lambda.ResourceNotFoundException',
-          `Function not found: ${arn}. It must be registered before an execution reaches it.`,
+          `Function not found: ${arn}. It must be registered before it is called.`,
         );
       }
-      const timeoutMs = (found.options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000;
+      const timeoutMs = timeoutOf(found.options) * 1000;
       const event: unknown = JSON.parse(payload);
       const context = lambdaContext(arn, timeoutMs, found.options.memoryMb ?? 512);
       // In an async function of its own, so that a handler that throws at once fails like any other.
@@ -70,13 +82,17 @@ export function localFunctions(): Functions {
       const done = () => running.delete(work);
       work.then(done, done);
       const result = JSON.stringify((await withinTimeout(work, timeoutMs)) ?? null);
-      requireSize(result, `The result of ${arn}`);
+      requireSize(result, maxPayloadBytes, `The result of ${arn}`);
       return result;
     },
     async idle() {
       while (running.size > 0) await Promise.allSettled(running);
     },
   };
+}
+
+function timeoutOf(options: FunctionOptions): number {
+  return options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
 }
 
 async function withinTimeout(work: Promise<unknown>, timeoutMs: number): Promise<unknown> {
@@ -99,12 +115,11 @@ async function withinTimeout(work: Promise<unknown>, timeoutMs: number): Promise
   }
 }
 
-function requireSize(payload: string, what: string): void {
+/** @throws DataLimitExceededError naming `what`. */
+export function requireSize(payload: string, maxBytes: number, what: string): void {
   const bytes = Buffer.byteLength(payload);
-  if (bytes <= MAX_PAYLOAD_BYTES) return;
-  throw new DataLimitExceededError(
-    `${what} has ${bytes} bytes; Step Functions passes at most ${MAX_PAYLOAD_BYTES}.`,
-  );
+  if (bytes <= maxBytes) return;
+  throw new DataLimitExceededError(`${what} has ${bytes} bytes; at most ${maxBytes} are passed.`);
 }
 
 function lambdaContext(arn: string, timeoutMs: number, memoryMb: number): Context {

@@ -1,28 +1,5 @@
-import { z } from 'zod';
 import { ServiceError } from './service-error.ts';
-import { LocalStateError, type StateFile } from './state-file.ts';
-
-const version = z.object({
-  name: z.string(),
-  type: z.string(),
-  value: z.string(),
-  version: z.number().int(),
-  /** Milliseconds since the epoch. */
-  modifiedAt: z.number(),
-  modifiedBy: z.string(),
-  description: z.string().optional(),
-  allowedPattern: z.string().optional(),
-  tier: z.string(),
-  dataType: z.string(),
-});
-
-/** One version of a parameter. */
-export type ParameterVersion = z.infer<typeof version>;
-
-const document = z.object({
-  format: z.literal(1),
-  parameters: z.record(z.string(), z.array(version).min(1)),
-});
+import type { ParameterVersion, State } from './state.ts';
 
 type Put = {
   readonly name: string;
@@ -49,53 +26,32 @@ export type Parameters = {
 /** As many as AWS keeps. */
 const KEPT_VERSIONS = 100;
 
-/**
- * The parameters, in memory and in the state file. A change is on disk before it is answered and before
- * anybody can read it, so a flag that was seen set stays set after a kill -9.
- *
- * @throws LocalStateError when the state file holds something else.
- */
-export async function openParameters(file: StateFile): Promise<Parameters> {
-  let current = await read(file);
-  let last: Promise<unknown> = Promise.resolve();
-
-  /** One change at a time: each is computed from what the one before left on disk. */
-  const change = <T>(compute: (next: Map<string, ParameterVersion[]>) => T): Promise<T> => {
-    const run = last.then(async () => {
-      const next = new Map(current);
-      const result = compute(next);
-      await file.save({ format: 1, parameters: Object.fromEntries(next) });
-      current = next;
-      return result;
-    });
-    last = run.catch(() => undefined);
-    return run;
-  };
-
+/** The parameters of the state. */
+export function stateParameters(state: State): Parameters {
   return {
     put: (request) =>
-      change((next) => {
-        const versions = next.get(request.name) ?? [];
+      state.change(({ parameters }) => {
+        const versions = parameters.get(request.name) ?? [];
         const stored = nextVersion(request, versions.at(-1));
-        next.set(request.name, [...versions, stored].slice(-KEPT_VERSIONS));
+        parameters.set(request.name, [...versions, stored].slice(-KEPT_VERSIONS));
         return { stored, created: versions.length === 0 };
       }),
     remove: (name) =>
-      change((next) => {
-        const newest = next.get(name)?.at(-1);
+      state.change(({ parameters }) => {
+        const newest = parameters.get(name)?.at(-1);
         if (!newest) throw notFound(name);
-        next.delete(name);
+        parameters.delete(name);
         return newest;
       }),
     get(name, number) {
-      const versions = current.get(name);
+      const versions = state.current.parameters.get(name);
       return number === undefined
         ? versions?.at(-1)
         : versions?.find((candidate) => candidate.version === number);
     },
-    versions: (name) => current.get(name) ?? [],
+    versions: (name) => state.current.parameters.get(name) ?? [],
     all: () =>
-      [...current.values()]
+      [...state.current.parameters.values()]
         .flatMap((versions) => versions.slice(-1))
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
@@ -152,16 +108,5 @@ function requirePattern(request: Put, pattern: string | undefined): void {
   throw new ServiceError(
     'ParameterPatternMismatchException',
     `Parameter value, cannot be validated against allowedPattern: ${pattern}`,
-  );
-}
-
-async function read(file: StateFile): Promise<Map<string, ParameterVersion[]>> {
-  const found = await file.load();
-  if (found === undefined) return new Map();
-  const parsed = document.safeParse(found);
-  if (parsed.success) return new Map(Object.entries(parsed.data.parameters));
-  throw new LocalStateError(
-    `The state file does not hold local flags: ${z.prettifyError(parsed.error)}. ` +
-      'Mend it, or remove it to start without any.',
   );
 }

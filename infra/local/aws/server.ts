@@ -1,18 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { isLoopback } from './loopback.ts';
+import { type Call, type Caller, findCall, isOperation, type Service } from './service.ts';
 import { ServiceError } from './service-error.ts';
-
-/** Who calls, as far as the request says so. */
-export type Caller = { readonly accessKeyId: string };
-
-type Operation = (input: unknown, caller: Caller) => Promise<object> | object;
-
-export type Service = {
-  /** The first part of `X-Amz-Target`. */
-  readonly target: string;
-  readonly jsonVersion: '1.0' | '1.1';
-  readonly operations: Readonly<Record<string, Operation>>;
-};
 
 export type AwsServer = {
   readonly endpoint: string;
@@ -21,7 +11,6 @@ export type AwsServer = {
   close(): Promise<void>;
 };
 
-const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const SERVER_ERRORS: Readonly<Record<string, number>> = {
   InternalServerError: 500,
@@ -30,16 +19,14 @@ const SERVER_ERRORS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Serves the AWS JSON protocols on 127.0.0.1.
- *
- * Signatures are not checked. What is checked is the Host header: without it, any web page could reach
- * this server through a name of its own that resolves to the loopback address.
+ * Serves AWS' JSON protocols on 127.0.0.1. Signatures are not checked; that the request was meant for
+ * this machine is.
  */
 export async function serve(services: readonly Service[], port = 0): Promise<AwsServer> {
   const faults = new Map<string, string[]>();
   const server = createServer((request, response) => {
     answer(services, faults, request).then(
-      ({ version, body }) => send(response, 200, version, body),
+      ({ call, body }) => send(response, call.status, call.contentType, body),
       (error: unknown) => sendError(response, error),
     );
   });
@@ -52,7 +39,7 @@ export async function serve(services: readonly Service[], port = 0): Promise<Aws
   return {
     endpoint: `http://127.0.0.1:${bound}`,
     failNext(operation, errorName, times = 1) {
-      if (!services.some((service) => service.operations[operation])) {
+      if (!isOperation(services, operation)) {
         throw new ServiceError('UnknownOperationException', `There is no operation ${operation}.`);
       }
       const queued = faults.get(operation) ?? [];
@@ -72,39 +59,29 @@ async function answer(
   services: readonly Service[],
   faults: Map<string, string[]>,
   request: IncomingMessage,
-): Promise<{ version: string; body: object }> {
-  const host = (request.headers.host ?? '').replace(/:\d+$/, '');
-  if (!LOOPBACK.has(host)) {
+): Promise<{ call: Call; body: object }> {
+  const { host } = request.headers;
+  if (!isLoopback(host)) {
     throw new ServiceError(
       'AccessDeniedException',
-      `This server answers on 127.0.0.1 and localhost only, not as "${host}".`,
+      `This server answers on 127.0.0.1 and localhost only, not as "${host ?? ''}".`,
       403,
     );
   }
-  const target = String(request.headers['x-amz-target'] ?? '');
-  const [prefix, name] = target.split('.');
-  const service = services.find((candidate) => candidate.target === prefix);
-  const operation = name ? service?.operations[name] : undefined;
-  if (!service || !name || !operation) {
-    throw new ServiceError(
-      'UnknownOperationException',
-      `The local endpoint does not know "${target}". It knows: ` +
-        `${services.flatMap((s) => Object.keys(s.operations).map((o) => `${s.target}.${o}`)).join(', ')}.`,
-    );
-  }
-  const fault = faults.get(name)?.shift();
+  const call = findCall(services, request);
+  const fault = faults.get(call.name)?.shift();
   if (fault) {
     throw new ServiceError(
       fault,
-      `${name} fails as a test asked for.`,
+      `${call.name} fails as a test asked for.`,
       SERVER_ERRORS[fault] ?? 400,
     );
   }
-  const body = await operation(await readBody(request), callerOf(request));
-  return { version: service.jsonVersion, body };
+  const input = { ...(await readBody(request)), ...call.members };
+  return { call, body: await call.run(input, callerOf(request)) };
 }
 
-async function readBody(request: IncomingMessage): Promise<unknown> {
+async function readBody(request: IncomingMessage): Promise<object> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
@@ -117,11 +94,12 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
   const text = Buffer.concat(chunks).toString('utf8');
   try {
-    return text === '' ? {} : JSON.parse(text);
+    const body: unknown = text === '' ? {} : JSON.parse(text);
+    if (typeof body === 'object' && body !== null) return body;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new ServiceError('SerializationException', 'The body is not JSON.');
   }
+  throw new ServiceError('SerializationException', 'The body is not a JSON object.');
 }
 
 /** The access key stands in the open in a signature; it is what tells operators apart here. */
@@ -130,9 +108,9 @@ function callerOf(request: IncomingMessage): Caller {
   return { accessKeyId: found?.[1] ?? 'anonymous' };
 }
 
-function send(response: ServerResponse, status: number, version: string, body: object): void {
+function send(response: ServerResponse, status: number, contentType: string, body: object): void {
   response.writeHead(status, {
-    'content-type': `application/x-amz-json-${version}`,
+    'content-type': contentType,
     'x-amzn-requestid': randomUUID(),
   });
   response.end(JSON.stringify(body));
@@ -149,5 +127,8 @@ function sendError(response: ServerResponse, error: unknown): void {
         );
   // The rest of a request that is refused early is not read; the connection cannot be used again.
   response.setHeader('connection', 'close');
-  send(response, known.status, '1.1', { __type: known.name, message: known.message });
+  // The JSON protocols read the error's name from the body, REST from the header.
+  response.setHeader('x-amzn-errortype', known.name);
+  const body = { __type: known.name, message: known.message };
+  send(response, known.status, 'application/x-amz-json-1.1', body);
 }

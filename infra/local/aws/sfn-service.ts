@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Execution } from './execution.ts';
 import type { HistoryEvent } from './history.ts';
 import { page } from './paging.ts';
-import type { Service } from './server.ts';
+import type { JsonService } from './service.ts';
 import { epochSeconds, parseInput, ServiceError } from './service-error.ts';
 import type { StateMachines } from './state-machines.ts';
 
@@ -51,7 +51,7 @@ const historyInput = z.strictObject({
 const machinesInput = z.strictObject(paging);
 
 /** Step Functions, as far as running and watching executions goes. Machines are registered by code. */
-export function sfnService(machines: StateMachines): Service {
+export function sfnService(machines: StateMachines): JsonService {
   const operations = {
     StartExecution(input: unknown) {
       const asked = parseInput(startInput, input);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { page } from './paging.ts';
 import type { ParameterEvents } from './parameter-events.ts';
-import { notFound, type Parameters, type ParameterVersion } from './parameters.ts';
-import type { Caller, Service } from './server.ts';
+import { notFound, type Parameters } from './parameters.ts';
+import type { Caller, JsonService } from './service.ts';
 import { epochSeconds, parseInput, ServiceError } from './service-error.ts';
+import type { ParameterVersion } from './state.ts';
 
 const name = z
   .string()
@@ -63,7 +64,7 @@ export function ssmService(
   parameters: Parameters,
   events: ParameterEvents,
   place: { readonly region: string; readonly accountId: string },
-): Service {
+): JsonService {
   const arnOf = (parameter: string) =>
     `arn:aws:ssm:${place.region}:${place.accountId}:parameter/${parameter.replace(/^\//, '')}`;
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** The file that keeps the parameters cannot be read; the message names it. */
+/** A file that keeps local state cannot be read; the message names it. */
 export class LocalStateError extends Error {
   override readonly name = 'LocalStateError';
 }
@@ -20,11 +20,14 @@ export const NO_STATE_FILE: StateFile = {
 };
 
 /**
- * A state file at `path`. Written beside and renamed, so a kill -9 in the middle leaves the old one.
+ * A state file at `path`, for its owner's eyes alone. Written beside and renamed, so a kill -9 in the
+ * middle leaves the old one.
+ *
+ * @param holds what is in it, for errors
  *
  * @throws LocalStateError from `load` when the file is not JSON.
  */
-export function stateFile(path: string): StateFile {
+export function stateFile(path: string, holds = 'the local flags'): StateFile {
   return {
     async load() {
       try {
@@ -33,7 +36,7 @@ export function stateFile(path: string): StateFile {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
         if (!(error instanceof SyntaxError)) throw error;
         throw new LocalStateError(
-          `${path} is not valid JSON. It holds the local flags: mend it, or remove it to start without any.`,
+          `${path} is not valid JSON. It holds ${holds}: mend it, or remove it to start afresh.`,
         );
       }
     },
