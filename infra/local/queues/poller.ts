@@ -29,8 +29,9 @@ export type PollerOptions = {
 
 export type Poller = {
   /**
-   * Ends polling. Resolves when the poll and the invocations under way have ended; messages that arrived
-   * and were not given to the function yet are visible again then.
+   * Ends polling. Resolves when the poll and the invocations under way have ended. Messages that arrived
+   * and were not given to the function yet are visible again then, received once more: that counts towards
+   * the dead-letter queue. AWS promises no more; there they may stay hidden for the visibility timeout.
    */
   stop(): Promise<void>;
 };
