@@ -161,6 +161,13 @@ describe('a name', () => {
     ]);
   });
 
+  it('given twice again and again is told of twenty times', () => {
+    const text = `{${Array(1_000).fill('"a":1').join()}}`;
+    expect(refusal(text).errors).toEqual(
+      Array(20).fill({ pointer: '/a', detail: 'is given twice' }),
+    );
+  });
+
   it('is the same however it is written', () => {
     expect(refusal('{"a":1,"\\u0061":2}').errors).toEqual([
       { pointer: '/a', detail: 'is given twice' },

@@ -6,7 +6,10 @@ const MOST_CHARACTERS = 100;
  */
 export const jsonPointer = (path: readonly PropertyKey[]): string => {
   const whole = path
-    .map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`)
+    .map(
+      (part) =>
+        `/${String(part).slice(0, MOST_CHARACTERS).replaceAll('~', '~0').replaceAll('/', '~1')}`,
+    )
     .join('')
     .toWellFormed();
   if (whole.length <= MOST_CHARACTERS) return whole;

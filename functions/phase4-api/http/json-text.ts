@@ -1,5 +1,5 @@
 import { jsonPointer } from './json-pointer.ts';
-import type { FieldError } from './problem.ts';
+import { type FieldError, MOST_ERRORS } from './problem.ts';
 
 /**
  * Whether a text, JSON or not, opens more than so many objects and arrays inside one another. Without
@@ -75,6 +75,7 @@ export const faultsOfJson = (text: string): FieldError[] => {
       found.push({ pointer: jsonPointer(open.map(({ member }) => member)), detail });
   };
   for (const [token] of text.matchAll(TOKEN)) {
+    if (found.length >= MOST_ERRORS) break;
     const inner = open.at(-1);
     if (token === '{') open.push({ names: new Set(), member: '', awaitsName: true });
     else if (token === '[') open.push({ names: undefined, member: 0, awaitsName: false });

@@ -64,6 +64,9 @@ export interface FieldError {
   readonly detail: string;
 }
 
+/** What a response lists; who gets one thing wrong twenty times need not be told a thousand times. */
+export const MOST_ERRORS = 20;
+
 interface ProblemOptions extends ErrorOptions {
   /** What is wrong and what to do about it; never holds a value of the request. */
   readonly detail?: string;
@@ -117,8 +120,6 @@ export const asProblem = (error: unknown): Problem => {
     return tryAgain(1, { cause: known });
   return new Problem('internal', { cause: known });
 };
-
-const MOST_ERRORS = 20;
 
 /** @param instance names this occurrence, for support to find it in the logs. */
 export const problemResponse = (
