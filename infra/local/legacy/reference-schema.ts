@@ -43,4 +43,6 @@ create index kit_user_idx on public.kit (user_id);
 create index practitioner_kits_practitioner_idx on public.practitioner_kits (practitioner_id);
 create index kit_number_idx on public.kit (kit_number);
 create index practitioner_kits_number_idx on public.practitioner_kits (kit_number);
+create index kit_created_idx on public.kit (created_at);
+create index practitioner_kits_created_idx on public.practitioner_kits (created_at);
 `;

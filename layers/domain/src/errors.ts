@@ -90,6 +90,25 @@ export class IdempotencyKeyInUse extends named('IdempotencyKeyInUse') {}
 /** No store would take the request just now (a flip forth and back, a lost lock): try again. */
 export class StoreUnsettled extends named('StoreUnsettled') {}
 
+/** Why a job can never be applied as it is. */
+export type JobRejection =
+  | 'malformed'
+  | 'unknown-type'
+  | 'unknown-version'
+  | 'unknown-kit'
+  | 'ambiguous-kit'
+  | 'unknown-status';
+/** A job that goes to the dead-letter queue; `reason` goes with it. */
+export class JobRejected extends UnifiedKitsError {
+  readonly reason: JobRejection;
+  constructor(reason: JobRejection, message: string, options?: ErrorOptions) {
+    super('JobRejected', message, options);
+    this.reason = reason;
+  }
+}
+/** Workers that were still at work when the time to wait for them was over. */
+export class WorkersBusy extends named('WorkersBusy') {}
+
 /** SQLSTATE of a write that the fence refused: this store is not authoritative now. */
 export const FENCE_SQLSTATE = 'KF001';
 /** SQLSTATE of a legacy value that the mapping does not name. */

@@ -20,6 +20,21 @@ export const readBacklog = async (session: Session): Promise<Backlog> =>
     )
   ).rows[0];
 
+/** The part of the backlog that was noted for one cause. */
+export interface BacklogOfCause extends Pick<Backlog, 'noted' | 'failed'> {
+  /** `capture`, `mirror`, `parity`, `owner`, `copy`, or `stuck` for what a drain could not do. */
+  readonly cause: string;
+}
+
+/** How much waits to be re-synchronised, by what noted it; causes that noted nothing are left out. */
+export const readBacklogByCause = async (session: Session): Promise<readonly BacklogOfCause[]> =>
+  (
+    await session.query(
+      `select cause, count(*)::int as noted, count(error)::int as failed
+         from migration.pending_sync group by cause order by cause`,
+    )
+  ).rows;
+
 /**
  * Keeps one of each repeated key. A capture that is left on after a failed batch notes for as long as
  * nobody resumes; its backlog then grows with the keys that change, not with the changes. While a drain

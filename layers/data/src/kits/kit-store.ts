@@ -1,5 +1,6 @@
 import type {
   Caller,
+  JobReferences,
   Kit,
   KitReference,
   KitValues,
@@ -9,6 +10,7 @@ import type {
   Store,
 } from '@unified-kits/domain';
 import type { Session } from '../connection/database.ts';
+import type { FoundBatch } from '../jobs/found-keys.ts';
 
 /** What a store answers, and whether it could be trusted in the snapshot that it answered from. */
 export interface Reading<Value> {
@@ -55,6 +57,8 @@ export interface KitStore {
   listAll(session: Session, caller: Caller, page: PageQuery): Promise<Reading<readonly Kit[]>>;
   /** The kits with these legacy ids, in no order. */
   findMany(session: Session, source: Source, legacyIds: readonly string[]): Promise<readonly Kit[]>;
+  /** Looks up the references of a whole batch of jobs, with one query. */
+  resolve(session: Session, references: readonly JobReferences[]): Promise<FoundBatch>;
   /** Holds the kit number against other births until the transaction ends, and looks at what a birth needs. */
   checkBirth(session: Session, owner: Owner, kitNumber: string): Promise<BirthCheck>;
   /** @throws pg.DatabaseError KF001 where the other store is authoritative. */

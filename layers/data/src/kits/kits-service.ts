@@ -1,7 +1,6 @@
 import {
   assertMaySet,
   type Caller,
-  type FlagSource,
   type Kit,
   KitNotFound,
   KitNumberTaken,
@@ -17,17 +16,13 @@ import {
   type Owner,
   OwnerUnknown,
   type Source,
-  STAGE_DEFINITIONS,
-  type Stage,
   StatusUnreachable,
-  type Store,
-  StoreUnsettled,
   TIME_OF_STATUS,
   visible,
 } from '@unified-kits/domain';
-import type { Database, Session, TransactionOptions } from '../connection/database.ts';
-import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
-import { assertCreatable, bindService, type ServiceBinding } from './bind-service.ts';
+import { hasSqlState } from '../connection/sqlstate.ts';
+import { noteStatusTime } from '../jobs/status-time.ts';
+import { assertCreatable, type ServiceBinding } from './bind-service.ts';
 import { checkLengths } from './check-lengths.ts';
 import { type Comparison, compareKits } from './compare-kits.ts';
 import {
@@ -38,17 +33,7 @@ import {
 } from './idempotency.ts';
 import type { PageQuery } from './kit-store.ts';
 import { recordKitEvent } from './record-kit-event.ts';
-import { type RouterObserver, storeRouter } from './store-router.ts';
-import { isSchemaChange, WrongStore, writeFault } from './write-faults.ts';
-
-export interface KitsServiceOptions {
-  readonly db: Database;
-  readonly mapping: Mapping;
-  readonly flags: FlagSource;
-  readonly observer: RouterObserver;
-  /** Answers from this store alone, whatever the flags say: for the contract check. It must not write. */
-  readonly only?: Store;
-}
+import { assertAuthoritative, READ, type StoreAccessOptions, storeAccess } from './store-access.ts';
 
 /** What a new kit is made of, and what is answered once it is there. */
 export interface CreateRequest {
@@ -87,48 +72,9 @@ export interface KitsService {
   compare(source: Source, legacyIds: readonly string[]): Promise<Comparison>;
 }
 
-const READ: TransactionOptions = {
-  asApplication: true,
-  readOnly: true,
-  lockTimeoutMs: 2_000,
-  statementTimeoutMs: 5_000,
-};
-/** Longer than a flip waits for its locks, so that a client queues behind it and is not sent away. */
-const WRITE: TransactionOptions = {
-  asApplication: true,
-  lockTimeoutMs: 5_000,
-  statementTimeoutMs: 10_000,
-};
-
-/** Tries of a transaction that lost a deadlock or a serialization. */
-const MOST_TRIES = 4;
-
 /** Ids that no row can have: the cast fails, and nothing else was asked. */
 const isNoSuchId = (error: unknown): boolean =>
   hasSqlState(error, '22P02', '22003', '22021', '22P05');
-
-const retrying = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-  for (let tries = 1; ; tries += 1)
-    try {
-      return await work();
-    } catch (error) {
-      const passes = hasSqlState(
-        error,
-        SQLSTATE.deadlockDetected,
-        SQLSTATE.serializationFailure,
-        SQLSTATE.lockNotAvailable,
-      );
-      if (!passes) throw error;
-      if (tries >= MOST_TRIES)
-        throw new StoreUnsettled('the kit is being changed by others: try again', { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** tries));
-    }
-};
-
-const assertAuthoritative = (store: Store, stage: Stage): void => {
-  if (STAGE_DEFINITIONS[stage].writes !== store)
-    throw new WrongStore(`stage "${stage}" writes to the other store`);
-};
 
 const NOW: NewValue = { now: true };
 
@@ -173,70 +119,10 @@ const statusValues = (
 const isEmpty = ({ fields, attributes }: KitValues): boolean =>
   Object.keys(fields).length + Object.keys(attributes).length === 0;
 
-/** The service over one database. It binds the mapping when first used, and anew when the schema has changed. */
-export const kitsService = (options: KitsServiceOptions): KitsService => {
-  const { db, mapping, flags, observer, only } = options;
-  const router = storeRouter(flags, observer);
-  let known: Promise<ServiceBinding> | undefined;
-  const bound = (): Promise<ServiceBinding> => {
-    known ??= db
-      .transaction({ asApplication: true, readOnly: true }, (session) =>
-        bindService(session, mapping),
-      )
-      .catch((error: unknown) => {
-        known = undefined;
-        throw error;
-      });
-    return known;
-  };
-
-  /** A column that was dropped or renamed since: bound anew, once. */
-  const withBinding = async <Result>(
-    work: (service: ServiceBinding) => Promise<Result>,
-  ): Promise<Result> => {
-    try {
-      return await work(await bound());
-    } catch (error) {
-      if (!isSchemaChange(error)) throw error;
-      known = undefined;
-      return work(await bound());
-    }
-  };
-
-  const reading = <Value>(
-    read: (
-      service: ServiceBinding,
-      store: Store,
-      session: Session,
-    ) => Promise<{ value: Value; stage: Stage; inStep: boolean }>,
-  ): Promise<Value> => {
-    const attempt = (store: Store) =>
-      withBinding((service) =>
-        retrying(() => db.transaction(READ, (session) => read(service, store, session))),
-      );
-    return only === undefined
-      ? router.read(attempt).then(({ value }) => value)
-      : attempt(only).then(({ value }) => value);
-  };
-
-  const writing = <Value>(
-    write: (service: ServiceBinding, store: Store, session: Session) => Promise<Value>,
-  ): Promise<Value> => {
-    if (only !== undefined) throw new TypeError('a service of one store alone does not write');
-    return router.write((store) =>
-      withBinding((service) =>
-        retrying(() =>
-          db.transaction(WRITE, async (session) => {
-            try {
-              return await write(service, store, session);
-            } catch (error) {
-              throw writeFault(service.binding, error);
-            }
-          }),
-        ),
-      ),
-    );
-  };
+/** The service over one database. */
+export const kitsService = (options: StoreAccessOptions): KitsService => {
+  const { db, mapping } = options;
+  const { bound, withBinding, reading, writing } = storeAccess(options);
 
   const noSuchId = (error: unknown): never => {
     if (isNoSuchId(error)) throw new KitNotFound('there is no such kit');
@@ -317,6 +203,7 @@ export const kitsService = (options: KitsServiceOptions): KitsService => {
           stamped(mapping, before.source, values, ['updatedAt']),
         );
         if (after === undefined) throw new KitNotFound('there is no such kit');
+        if (values.fields.status !== undefined) await noteStatusTime(session, after);
         await recordKitEvent(session, kitEvent(before, after));
         return after;
       });

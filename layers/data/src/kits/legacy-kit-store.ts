@@ -1,5 +1,6 @@
 import { type KitReference, SOURCES, type Source } from '@unified-kits/domain';
 import type { Binding } from '../catalog/bind-mapping.ts';
+import { resolveInLegacy } from '../jobs/resolve-in-legacy.ts';
 import { newLegacyId } from '../schema/trigger-functions.ts';
 import { quoteIdentifier } from '../sql/identifier.ts';
 import { inStep, judged } from './in-step.ts';
@@ -111,6 +112,7 @@ export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): 
       );
       return rows.map((row) => kitOfRow(binding, row));
     },
+    resolve: (session, references) => resolveInLegacy(session, binding, references),
     async checkBirth(session, forOwner, kitNumber) {
       await ownerLock(session, kitNumber);
       const searched = SOURCES.filter((source) => numberIndexed[source]).map((source) => {

@@ -20,18 +20,22 @@ export interface Assignment {
   readonly expression: string;
 }
 
-/** The transaction's time in a legacy column: those without a zone hold UTC. */
-const now = ({ type, baseType }: CatalogColumn): string =>
+/** A point in time in a legacy column: those without a zone hold UTC. */
+const instant = (time: string, { type, baseType }: CatalogColumn): string =>
   baseType === 'timestamp with time zone'
-    ? `cast(now() as ${type})`
-    : `cast(now() at time zone 'UTC' as ${type})`;
+    ? `cast(${time} as ${type})`
+    : `cast(${time} at time zone 'UTC' as ${type})`;
 
 /**
  * Texts are assigned, so that one that is too long is refused; a cast would cut it. But only a cast pads a
  * `character`, and applies a domain's checks where the value goes to `kits`.
  */
 const given = (value: NewValue, column: CatalogColumn, parameters: Parameters): string => {
-  if (typeof value === 'object' && value !== null) return now(column);
+  if (typeof value === 'object' && value !== null)
+    return instant(
+      'now' in value ? 'now()' : `cast(${parameters.add(value.at)} as timestamptz)`,
+      column,
+    );
   const text = `cast(${parameters.add(value)} as text)`;
   return column.isDomain || column.baseType === 'character'
     ? `cast(${text} as ${column.type})`

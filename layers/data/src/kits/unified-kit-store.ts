@@ -1,5 +1,6 @@
 import { SHARED_COLUMNS, SOURCES, type Source } from '@unified-kits/domain';
 import type { Binding, BoundRule, BoundSource } from '../catalog/bind-mapping.ts';
+import { resolveInKits } from '../jobs/resolve-in-kits.ts';
 import { attributesExpression, project, ruleForward } from '../projection/projection.ts';
 import { isAmbiguous } from '../projection/value-map.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
@@ -125,6 +126,7 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
       );
       return rows.map((row) => kitOfRow(binding, row));
     },
+    resolve: (session, references) => resolveInKits(session, binding, references),
     async checkBirth(session, owner, _kitNumber) {
       // Its unique index knows whether the number is taken, and says so when the kit is inserted.
       const { rows } = await session.query(

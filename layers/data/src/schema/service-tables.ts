@@ -21,7 +21,34 @@ create table if not exists kits_service.kit_event (
   id uuid not null default gen_random_uuid(),
   kits_id uuid not null,
   body jsonb not null,
-  occurred_at timestamptz not null default clock_timestamp()
+  occurred_at timestamptz not null default clock_timestamp(),
+  -- When the relay handed it on; kept for a while, for the curious.
+  sent_at timestamptz
+);
+create index if not exists kit_event_unsent on kits_service.kit_event (number) where sent_at is null;
+
+-- Jobs that have had their effect, or were found to need none: a delivery that comes again finds its id here.
+create table if not exists kits_service.handled_job (
+  job_id text primary key,
+  outcome text not null check (outcome in ('applied', 'stale')),
+  handled_at timestamptz not null default now()
+);
+create index if not exists handled_job_age on kits_service.handled_job (handled_at);
+
+-- When what set a kit's status happened: an older job must not overwrite it.
+create table if not exists kits_service.status_time (
+  source text not null,
+  legacy_id text not null,
+  occurred_at timestamptz not null,
+  primary key (source, legacy_id)
+);
+
+-- Work under way. A mark outlives a worker that died, and no worker outlives its deadline.
+create table if not exists kits_service.work_mark (
+  id uuid primary key default gen_random_uuid(),
+  worker text not null,
+  started_at timestamptz not null default clock_timestamp(),
+  deadline timestamptz not null
 );
 `;
 

@@ -25,8 +25,11 @@ export type KitReference =
   | { readonly source: Source; readonly legacyId: string }
   | { readonly kitsId: string };
 
-/** A new value of a column: text in the legacy table's words (JSON text for JSON), null, or the transaction's time. */
-export type NewValue = string | null | { readonly now: true };
+/**
+ * A new value of a column: text in the legacy table's words (JSON text for JSON), null, the transaction's
+ * time, or a point in time as ISO 8601 with an offset.
+ */
+export type NewValue = string | null | { readonly now: true } | { readonly at: string };
 
 /** Values by field, and by name of a shown attribute. Fields that are absent stay as they are. */
 export interface KitValues {

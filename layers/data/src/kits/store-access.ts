@@ -1,0 +1,160 @@
+import {
+  type FlagSource,
+  type Mapping,
+  STAGE_DEFINITIONS,
+  type Stage,
+  type Store,
+  StoreUnsettled,
+} from '@unified-kits/domain';
+import type { Database, Session, TransactionOptions } from '../connection/database.ts';
+import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
+import { bindService, type ServiceBinding } from './bind-service.ts';
+import type { Reading } from './kit-store.ts';
+import { type RouterObserver, storeRouter } from './store-router.ts';
+import { isSchemaChange, WrongStore, writeFault } from './write-faults.ts';
+
+export interface StoreAccessOptions {
+  readonly db: Database;
+  readonly mapping: Mapping;
+  readonly flags: FlagSource;
+  readonly observer: RouterObserver;
+  /** Reads from this store alone, whatever the flags say, and refuses writes: for the contract check. */
+  readonly only?: Store;
+}
+
+export const READ: TransactionOptions = {
+  asApplication: true,
+  readOnly: true,
+  lockTimeoutMs: 2_000,
+  statementTimeoutMs: 5_000,
+};
+/** Longer than a flip waits for its locks, so that a client queues behind it and is not sent away. */
+const WRITE: TransactionOptions = {
+  asApplication: true,
+  lockTimeoutMs: 5_000,
+  statementTimeoutMs: 10_000,
+};
+
+/** Tries of a transaction that lost a deadlock or a serialization. */
+const MOST_TRIES = 4;
+
+const retrying = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+  for (let tries = 1; ; tries += 1)
+    try {
+      return await work();
+    } catch (error) {
+      const passes = hasSqlState(
+        error,
+        SQLSTATE.deadlockDetected,
+        SQLSTATE.serializationFailure,
+        SQLSTATE.lockNotAvailable,
+      );
+      if (!passes) throw error;
+      if (tries >= MOST_TRIES)
+        throw new StoreUnsettled('the kit is being changed by others: try again', { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** tries));
+    }
+};
+
+/** @throws {WrongStore} where a stage's writes go to the other store. */
+export const assertAuthoritative = (store: Store, stage: Stage): void => {
+  if (STAGE_DEFINITIONS[stage].writes !== store)
+    throw new WrongStore(`stage "${stage}" writes to the other store`);
+};
+
+/** Flags may ask for `kits` before phase 1 has made it; they will be put back. */
+const isMissing = (store: Store, error: unknown): boolean =>
+  store === 'kits' && isSchemaChange(error);
+
+/** Transactions on the right store, for whoever reads and writes kits. */
+export interface StoreAccess {
+  bound(): Promise<ServiceBinding>;
+  /** Work that is tried again with a new binding where the schema has changed. */
+  withBinding<Result>(work: (service: ServiceBinding) => Promise<Result>): Promise<Result>;
+  /** One transaction on the store that may answer; see `storeRouter`. */
+  reading<Value>(
+    read: (service: ServiceBinding, store: Store, session: Session) => Promise<Reading<Value>>,
+  ): Promise<Value>;
+  /** One transaction on the authoritative store; see `storeRouter`. */
+  writing<Value>(
+    write: (service: ServiceBinding, store: Store, session: Session) => Promise<Value>,
+  ): Promise<Value>;
+}
+
+/** It binds the mapping when first used, and anew when the schema has changed. */
+export const storeAccess = ({
+  db,
+  mapping,
+  flags,
+  observer,
+  only,
+}: StoreAccessOptions): StoreAccess => {
+  const router = storeRouter(flags, observer);
+  let known: Promise<ServiceBinding> | undefined;
+  const bound = (): Promise<ServiceBinding> => {
+    known ??= db
+      .transaction({ asApplication: true, readOnly: true }, (session) =>
+        bindService(session, mapping),
+      )
+      .catch((error: unknown) => {
+        known = undefined;
+        throw error;
+      });
+    return known;
+  };
+
+  /** A column that was dropped or renamed since: bound anew, once. */
+  const withBinding = async <Result>(
+    work: (service: ServiceBinding) => Promise<Result>,
+  ): Promise<Result> => {
+    try {
+      return await work(await bound());
+    } catch (error) {
+      if (!isSchemaChange(error)) throw error;
+      known = undefined;
+      return work(await bound());
+    }
+  };
+
+  const reading = <Value>(
+    read: (
+      service: ServiceBinding,
+      store: Store,
+      session: Session,
+    ) => Promise<{ value: Value; stage: Stage; inStep: boolean }>,
+  ): Promise<Value> => {
+    const attempt = (store: Store): Promise<Reading<Value | undefined>> =>
+      withBinding((service) =>
+        retrying(() => db.transaction(READ, (session) => read(service, store, session))),
+      ).catch((error: unknown) => {
+        if (!isMissing(store, error)) throw error;
+        return { value: undefined, stage: 'legacy', inStep: false };
+      });
+    const reading = only === undefined ? router.read(attempt) : attempt(only);
+    // Without a value the store was not in step, and the router has asked the other one.
+    return reading.then(({ value }) => value as Value);
+  };
+
+  const writing = <Value>(
+    write: (service: ServiceBinding, store: Store, session: Session) => Promise<Value>,
+  ): Promise<Value> => {
+    if (only !== undefined) throw new TypeError('a service of one store alone does not write');
+    return router.write((store) =>
+      withBinding((service) =>
+        retrying(() =>
+          db.transaction(WRITE, async (session) => {
+            try {
+              return await write(service, store, session);
+            } catch (error) {
+              throw writeFault(service.binding, error);
+            }
+          }),
+        ),
+      ).catch((error: unknown) => {
+        throw isMissing(store, error) ? new WrongStore('there is no kits table yet') : error;
+      }),
+    );
+  };
+
+  return { bound, withBinding, reading, writing };
+};
