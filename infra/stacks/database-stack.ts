@@ -1,0 +1,113 @@
+import { Stack, type StackProps } from 'aws-cdk-lib';
+import { type IVpc, Port, SecurityGroup, Subnet, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Key } from 'aws-cdk-lib/aws-kms';
+import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Construct } from 'constructs';
+import { DataKey } from '../constructs/data-key.ts';
+import { type DatabaseAccess, databaseUrl } from '../constructs/database-access.ts';
+import type { Foundation } from '../constructs/foundation.ts';
+import { clientsGroup, Endpoints, isolatedVpc } from '../constructs/network.ts';
+import { NewDatabase } from '../constructs/new-database.ts';
+import type { ExistingDatabaseSettings, NewDatabaseSettings, Settings } from '../settings.ts';
+
+interface DatabaseStackProps extends StackProps {
+  readonly settings: Settings;
+}
+
+/**
+ * What outlives everything else: the key, the database (a new one, or the way to one that is there), the
+ * network's part of it, and the topic of the alarms.
+ */
+export class DatabaseStack extends Stack {
+  readonly foundation: Foundation;
+  readonly #settings: Settings;
+  readonly #key: Key;
+
+  constructor(scope: Construct, id: string, { settings, ...props }: DatabaseStackProps) {
+    super(scope, id, { terminationProtection: true, ...props });
+    this.#settings = settings;
+    this.#key = new DataKey(this, 'Key', settings.environment);
+    const database =
+      settings.database.kind === 'new'
+        ? this.made(settings.database)
+        : this.found(settings.database);
+    this.foundation = { settings, key: this.#key, database, alarms: this.alarms() };
+  }
+
+  private made(settings: NewDatabaseSettings): DatabaseAccess {
+    const key = this.#key;
+    const vpc = isolatedVpc(this, key);
+    const clients = clientsGroup(this, vpc);
+    const { logins } = new NewDatabase(this, 'Database', { settings, vpc, clients, key });
+    const { subnets } = vpc.selectSubnets({ subnetType: SubnetType.PRIVATE_ISOLATED });
+    const zones = { subnets: subnets.slice(0, this.#settings.endpointZones) };
+    new Endpoints(this, 'Endpoints', { vpc, clients, subnets: zones });
+    return { vpc, clients, logins, subnets: { subnets } };
+  }
+
+  private found(settings: ExistingDatabaseSettings): DatabaseAccess {
+    const { host, port, databaseName, serviceHost = host } = settings;
+    const vpc = this.vpcOf(settings);
+    const subnets = settings.subnetIds.map((id) => Subnet.fromSubnetId(this, `Of-${id}`, id));
+    const clients = clientsGroup(this, vpc);
+    const group = SecurityGroup.fromSecurityGroupId(this, 'Group', settings.securityGroupId);
+    clients.connections.allowTo(group, Port.tcp(port), 'Postgres');
+    if (settings.endpoints) {
+      const zones = { subnets: subnets.slice(0, this.#settings.endpointZones) };
+      new Endpoints(this, 'Endpoints', { vpc, clients, subnets: zones });
+    }
+    const secretKey =
+      settings.secretKeyArn === undefined
+        ? {}
+        : { encryptionKey: Key.fromKeyArn(this, 'SecretKey', settings.secretKeyArn) };
+    const secret = (id: string, secretCompleteArn: string): ISecret =>
+      Secret.fromSecretAttributes(this, id, { secretCompleteArn, ...secretKey });
+    return {
+      vpc,
+      subnets: { subnets },
+      clients,
+      logins: {
+        migration: {
+          url: databaseUrl(host, port, databaseName),
+          secret: secret('MigrationLogin', settings.migrationSecretArn),
+        },
+        service: {
+          url: databaseUrl(serviceHost, port, databaseName),
+          secret: secret('ServiceLogin', settings.serviceSecretArn),
+        },
+      },
+    };
+  }
+
+  /** Without a lookup, which would need the account at synthesis. */
+  private vpcOf({ vpcId, subnetIds }: ExistingDatabaseSettings): IVpc {
+    return Vpc.fromVpcAttributes(this, 'Vpc', {
+      vpcId,
+      availabilityZones: this.availabilityZones.slice(0, subnetIds.length),
+    });
+  }
+
+  private alarms(): Topic {
+    const topic = new Topic(this, 'Alarms', {
+      displayName: `unified-kits ${this.#settings.environment}`,
+      masterKey: this.#key,
+      enforceSSL: true,
+    });
+    // A policy of one's own takes the place of the default one, which would let alarms publish.
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        sid: 'AlarmsOfThisAccount',
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
+    const { alarmEmail } = this.#settings;
+    if (alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(alarmEmail));
+    return topic;
+  }
+}
