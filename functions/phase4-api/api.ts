@@ -9,7 +9,7 @@ import type {
 import type { Deprecation } from './deprecation.ts';
 import { methodNotAllowed, Problem, problemResponse } from './http/problem.ts';
 import { legacyRoutes } from './legacy-routes.ts';
-import { openApi } from './openapi.ts';
+import { openApiText } from './openapi.ts';
 import { problemOf } from './refusals.ts';
 import { unifiedRoutes } from './unified-routes.ts';
 
@@ -69,7 +69,7 @@ export const createApi = (api: Api): Answers => {
       answer: async () => ({
         statusCode: 200,
         headers: { 'content-type': 'application/json', 'cache-control': 'public, max-age=300' },
-        body: JSON.stringify(openApi(api.mapping, await api.service.idTypes())),
+        body: openApiText(api.mapping, await api.service.idTypes()),
       }),
     },
   ];

@@ -6,8 +6,9 @@ import { invalidBody } from './http/invalid-body.ts';
 import { parseBody } from './http/parse-body.ts';
 import { Problem } from './http/problem.ts';
 
-const MOST_PER_PAGE = 100;
-const DEFAULT_PER_PAGE = 50;
+/** Kits of a page, at most and by default. */
+export const MOST_PER_PAGE = 100;
+export const DEFAULT_PER_PAGE = 50;
 /** Longer than any id; nothing is looked up for more. */
 const MOST_ID_CHARACTERS = 255;
 
