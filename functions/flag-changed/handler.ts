@@ -1,4 +1,4 @@
-import { drain, followNotedOwners } from '@unified-kits/data';
+import { type Binding, bindMapping, drain, followNotedOwners, readStage } from '@unified-kits/data';
 import {
   CopyYielded,
   FlipBlocked,
@@ -6,25 +6,36 @@ import {
   STAGE_DEFINITIONS,
 } from '@unified-kits/domain';
 import { z } from 'zod';
-import { bound } from '../runtime/bound.ts';
-import { phaseHandler } from '../runtime/phase-handler.ts';
+import { bound, mappingOf } from '../runtime/bound.ts';
+import { type Call, phaseHandler } from '../runtime/phase-handler.ts';
 import { reconcile } from '../runtime/reconcile.ts';
+import { flushMetrics } from '../runtime/service-metrics.ts';
+import { reportBacklog } from './report-backlog.ts';
 
 /** "Parameter Store Change" of EventBridge, or the schedule, which names no parameter. */
 const event = z.looseObject({ detail: z.looseObject({ name: z.string().optional() }).optional() });
 
-/** Brings flags and stage together whenever a flag changes, and once a minute in case an event was lost. */
-export const handler = phaseHandler('flag-changed', event, async ({ detail }, call) => {
-  const { db, flags, phase, deadline, environment } = call;
-  if (detail?.name !== undefined && !flags.owns(detail.name)) return { done: true, ours: false };
-  let binding: Awaited<ReturnType<typeof bound>>;
+/**
+ * The binding for whatever stage holds. In `legacy` there may be no `kits` yet, or one of another mapping:
+ * no flag switches anything there, but one that asks for it is put back.
+ *
+ * @throws {SchemaVersionMismatch} in any other stage, when the schema is not the one that was installed.
+ */
+const boundInStage = async (call: Call): Promise<Binding> => {
   try {
-    binding = await bound(call);
+    return await bound(call);
   } catch (error) {
-    // Before phase 1, and after its rollback, flags have nothing to switch.
-    if (error instanceof SchemaVersionMismatch) return { done: true, installed: false };
-    throw error;
+    if (!(error instanceof SchemaVersionMismatch)) throw error;
+    const { stage } = await call.db.transaction({ asEngine: true, readOnly: true }, readStage);
+    if (stage !== 'legacy') throw error;
+    const mapping = await mappingOf(call);
+    return call.db.transaction({}, (session) => bindMapping(session, mapping));
   }
+};
+
+const bringTogether = async (call: Call) => {
+  const { db, flags, phase, deadline, environment } = call;
+  const binding = await boundInStage(call);
   try {
     const result = await reconcile({
       db,
@@ -49,5 +60,26 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
     if (error instanceof FlipBlocked || error instanceof CopyYielded)
       return { done: false, blocked: error.message };
     throw error;
+  }
+};
+
+/** Before phase 0 has run there is no stage, and nothing for a flag to switch. */
+const isTracked = async ({ db }: Call): Promise<boolean> => {
+  const [found] = await db.query<{ tracked: boolean }>(
+    `select to_regclass('migration.stage') is not null as tracked`,
+  );
+  return found?.tracked === true;
+};
+
+/** Brings flags and stage together whenever a flag changes, and once a minute in case an event was lost. */
+export const handler = phaseHandler('flag-changed', event, async ({ detail }, call) => {
+  if (detail?.name !== undefined && !call.flags.owns(detail.name))
+    return { done: true, ours: false };
+  if (!(await isTracked(call))) return { done: true, installed: false };
+  try {
+    await reportBacklog(call.db, call.phase);
+    return await bringTogether(call);
+  } finally {
+    flushMetrics();
   }
 });

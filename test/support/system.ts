@@ -1,4 +1,5 @@
 import { approveReport } from '@unified-kits/data';
+import type { Stage } from '@unified-kits/domain';
 import { type EndedExecution, type System, startSystem } from '../../infra/local/system.ts';
 import { type LegacyDatabase, legacyDatabase } from './legacy.ts';
 
@@ -64,7 +65,7 @@ export const approvedReport = async (rig: Rig): Promise<string> => {
   return analysisId;
 };
 
-export const stageOf = async ({ legacy }: Rig): Promise<string> =>
+export const stageOf = async ({ legacy }: Pick<Rig, 'legacy'>): Promise<Stage> =>
   (await legacy.pool.query('select stage from migration.stage')).rows[0].stage;
 
 /** Both legacy tables, row by row as text. */
