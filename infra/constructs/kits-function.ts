@@ -100,6 +100,8 @@ export class KitsFunction extends LambdaFunction {
     });
     logGroup.grantWrite(role);
     login.secret.grantRead(role);
+    // That grants the key to nobody where its policy is another stack's.
+    login.secret.encryptionKey?.grantDecrypt(role);
     const { environment } = settings;
     if (declaration.readsFlags) grantReadFlags(role, this, environment);
     if (declaration.writesFlags.length > 0)

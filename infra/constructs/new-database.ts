@@ -42,6 +42,8 @@ export interface NewDatabaseProps {
   readonly vpc: IVpc;
   readonly clients: ISecurityGroup;
   readonly key: IKey;
+  /** The same, as other stacks may be granted it. */
+  readonly sharedKey: IKey;
 }
 
 /**
@@ -55,7 +57,7 @@ export class NewDatabase extends Construct {
 
   constructor(scope: Construct, id: string, props: NewDatabaseProps) {
     super(scope, id);
-    const { settings, vpc, clients, key } = props;
+    const { settings, vpc, clients, key, sharedKey } = props;
     const { databaseName, multiAz } = settings;
     const group = new SecurityGroup(this, 'Group', {
       vpc,
@@ -91,10 +93,6 @@ export class NewDatabase extends Construct {
     });
     this.instance = instance;
     (instance.node.defaultChild as CfnDBInstance).masterUserSecret = { kmsKeyId: key.keyArn };
-    const migrationSecret = Secret.fromSecretAttributes(this, 'MigrationLogin', {
-      secretCompleteArn: (instance.secret as ISecret).secretArn,
-      encryptionKey: key,
-    });
     const kept = new DatabaseSecret(this, 'ServiceLogin', {
       username: 'kits_service',
       dbname: databaseName,
@@ -112,11 +110,22 @@ export class NewDatabase extends Construct {
       // The role that the password is for is made by hand, after the first deployment.
       rotateImmediatelyOnUpdate: false,
     });
+    const shared = (id: string, { secretArn }: ISecret) =>
+      Secret.fromSecretAttributes(this, id, {
+        secretCompleteArn: secretArn,
+        encryptionKey: sharedKey,
+      });
     const host = instance.dbInstanceEndpointAddress;
     const serviceHost = settings.proxy ? this.proxy(props, serviceSecret).endpoint : host;
     this.logins = {
-      migration: { url: databaseUrl(host, PORT, databaseName), secret: migrationSecret },
-      service: { url: databaseUrl(serviceHost, PORT, databaseName), secret: serviceSecret },
+      migration: {
+        url: databaseUrl(host, PORT, databaseName),
+        secret: shared('SharedMigrationLogin', instance.secret as ISecret),
+      },
+      service: {
+        url: databaseUrl(serviceHost, PORT, databaseName),
+        secret: shared('SharedServiceLogin', serviceSecret),
+      },
     };
     Validations.of(instance).acknowledge({
       id: 'AwsSolutions-RDS11',

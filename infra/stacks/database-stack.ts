@@ -1,7 +1,7 @@
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import { type IVpc, Port, SecurityGroup, Subnet, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Key } from 'aws-cdk-lib/aws-kms';
+import { type IKey, Key } from 'aws-cdk-lib/aws-kms';
 import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
@@ -25,23 +25,32 @@ export class DatabaseStack extends Stack {
   readonly foundation: Foundation;
   readonly #settings: Settings;
   readonly #key: Key;
+  /** The key by its ARN: what other stacks are granted stands in their roles, and not in its policy, which would need them in turn. */
+  readonly #sharedKey: IKey;
 
   constructor(scope: Construct, id: string, { settings, ...props }: DatabaseStackProps) {
     super(scope, id, { terminationProtection: true, ...props });
     this.#settings = settings;
     this.#key = new DataKey(this, 'Key', settings.environment);
+    this.#sharedKey = Key.fromKeyArn(this, 'SharedKey', this.#key.keyArn);
     const database =
       settings.database.kind === 'new'
         ? this.made(settings.database)
         : this.found(settings.database);
-    this.foundation = { settings, key: this.#key, database, alarms: this.alarms() };
+    this.foundation = { settings, key: this.#sharedKey, database, alarms: this.alarms() };
   }
 
   private made(settings: NewDatabaseSettings): DatabaseAccess {
     const key = this.#key;
     const vpc = isolatedVpc(this, key);
     const clients = clientsGroup(this, vpc);
-    const { logins } = new NewDatabase(this, 'Database', { settings, vpc, clients, key });
+    const { logins } = new NewDatabase(this, 'Database', {
+      settings,
+      vpc,
+      clients,
+      key,
+      sharedKey: this.#sharedKey,
+    });
     const { subnets } = vpc.selectSubnets({ subnetType: SubnetType.PRIVATE_ISOLATED });
     const zones = { subnets: subnets.slice(0, this.#settings.endpointZones) };
     new Endpoints(this, 'Endpoints', { vpc, clients, subnets: zones });

@@ -25,8 +25,6 @@ export class MigrationStack extends Stack {
   ) {
     super(scope, id, props);
     const { settings, key } = foundation;
-    // Said before the key is granted to roles of this stack, so that its policy never names one of them.
-    this.addDependency(Stack.of(key));
     const layers = new CodeLayers(this, 'Layers', mapping);
     const calls = new DeploymentCalls(this, 'Calls', key);
     new Flags(this, 'Flags', settings.environment, calls);
