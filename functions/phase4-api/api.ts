@@ -38,7 +38,9 @@ const methodsAt = (routes: readonly Route[], path: string): readonly Method[] =>
     const wanted = pattern.split('/');
     return (
       wanted.length === segments.length &&
-      wanted.every((part, index) => part.startsWith('{') || part === segments[index])
+      wanted.every((part, index) =>
+        part.startsWith('{') ? segments[index] !== '' : part === segments[index],
+      )
     );
   };
   return routes.filter((route) => matches(route.path)).map(({ method }) => method);

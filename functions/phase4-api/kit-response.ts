@@ -7,7 +7,6 @@ import {
   type Mapping,
   pageJson,
 } from '@unified-kits/domain';
-import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import type { HttpResponse } from './api.ts';
 import { encodeCursor } from './http/cursor.ts';
 import { etagOf, namesTag, parseIfMatch, parseIfNoneMatch } from './http/etag.ts';
@@ -71,20 +70,22 @@ export interface Page {
 /**
  * A page, which was read with one kit more than it shows: that one says that there is another page.
  *
+ * @param path of the list; not the request's, which may hold anything that a header must not
  * @param scope what the cursor belongs to: the list and its owner
  * @param keyOf by what the list is ordered
  */
 export const pageResponse = (
-  event: APIGatewayProxyEventV2,
   found: readonly Kit[],
   view: View,
   {
     limit,
+    path,
     scope,
     keyOf,
     headers,
   }: {
     readonly limit: number;
+    readonly path: string;
     readonly scope: string;
     readonly keyOf: (kit: Kit) => string;
     readonly headers: Readonly<Record<string, string>>;
@@ -94,9 +95,7 @@ export const pageResponse = (
   const last = found.length > limit ? shown.at(-1) : undefined;
   const nextCursor = last === undefined ? null : encodeCursor({ after: keyOf(last) }, scope);
   const links = [
-    ...(nextCursor === null
-      ? []
-      : [`<${event.requestContext.http.path}?limit=${limit}&cursor=${nextCursor}>; rel="next"`]),
+    ...(nextCursor === null ? [] : [`<${path}?limit=${limit}&cursor=${nextCursor}>; rel="next"`]),
     ...(headers.link === undefined ? [] : [headers.link]),
   ];
   return {

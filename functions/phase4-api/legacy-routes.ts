@@ -1,5 +1,6 @@
 import {
   type Caller,
+  canonicalId,
   changeBody,
   createBody,
   type Kit,
@@ -11,7 +12,7 @@ import {
 } from '@unified-kits/domain';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import type { Api, HttpResponse, Route } from './api.ts';
-import { callerOf, canonicalOwnerId } from './caller.ts';
+import { callerOf } from './caller.ts';
 import { deprecationHeaders } from './deprecation.ts';
 import { Problem } from './http/problem.ts';
 import { createdResponse, kitResponse, matching, pageResponse, type View } from './kit-response.ts';
@@ -25,7 +26,7 @@ export const legacyRoutes = (api: Api): readonly Route[] => [
   ...routesOf(api, 'kit', '/kits', (_event, caller) => ownerFor(caller, 'client')),
   ...routesOf(api, 'practitioner_kits', '/practitioners/{practitionerId}/kits', (event, caller) => {
     const { practitionerIdType } = api.mapping.target;
-    const id = canonicalOwnerId(idParameter(event, 'practitionerId'), practitionerIdType);
+    const id = canonicalId(idParameter(event, 'practitionerId'), practitionerIdType);
     if (id === undefined) throw new Problem('not-found');
     return ownerFor(caller, 'practitioner', id);
   }),
@@ -39,6 +40,8 @@ const routesOf = (api: Api, source: Source, path: string, ownerOf: OwnerOf): Rou
   const change = changeBody(mapping, source, 'legacy');
   const announced = (successor = '/v2/kits') => deprecationHeaders(deprecation, successor);
   const announcedFor = (kit: Kit) => announced(`/v2/kits/${kit.kitsId}`);
+  /** The list of an owner's kits, as it stands in a header. */
+  const at = ({ id }: Owner) => path.replace('{practitionerId}', encodeURIComponent(id));
   const view = async (): Promise<View> => ({
     contract: 'legacy',
     mapping,
@@ -58,8 +61,9 @@ const routesOf = (api: Api, source: Source, path: string, ownerOf: OwnerOf): Rou
     const scope = `${path} ${owner.id}`;
     const { limit, after } = pageOf(event, scope);
     const found = await service.list(owner, { after, limit: limit + 1 });
-    const response = pageResponse(event, found, await view(), {
+    const response = pageResponse(found, await view(), {
       limit,
+      path: at(owner),
       scope,
       keyOf: ({ legacyId }) => legacyId,
       headers: announced(),
@@ -88,7 +92,6 @@ const routesOf = (api: Api, source: Source, path: string, ownerOf: OwnerOf): Rou
     const { owner } = asked(event);
     const body = bodyOf(event, creation);
     const seen = await view();
-    const at = event.requestContext.http.path.replace(/\/$/, '');
     const {
       status,
       headers,
@@ -99,7 +102,12 @@ const routesOf = (api: Api, source: Source, path: string, ownerOf: OwnerOf): Rou
       values: valuesOf(mapping, source, 'legacy', body),
       idempotency: idempotencyOf(event, `${path} ${owner.id}`, body),
       respond: (kit) =>
-        createdResponse(kit, seen, `${at}/${encodeURIComponent(kit.legacyId)}`, announcedFor(kit)),
+        createdResponse(
+          kit,
+          seen,
+          `${at(owner)}/${encodeURIComponent(kit.legacyId)}`,
+          announcedFor(kit),
+        ),
     });
     return {
       statusCode: status,

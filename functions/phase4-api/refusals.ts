@@ -7,15 +7,18 @@ import {
   KitNumberTaken,
   KitRefused,
   OwnerUnknown,
+  PositionUnknown,
   StatusUnreachable,
   StoreUnsettled,
 } from '@unified-kits/domain';
+import { invalidCursor } from './http/cursor.ts';
 import { jsonPointer } from './http/json-pointer.ts';
 import { asProblem, Problem, tryAgain } from './http/problem.ts';
 
 /** The problem that tells a client of what the service refused; of anything else, what `asProblem` says. */
 export const problemOf = (error: unknown): Problem => {
   if (error instanceof KitNotFound) return new Problem('not-found');
+  if (error instanceof PositionUnknown) return invalidCursor();
   if (error instanceof KitForbidden) return new Problem('forbidden', { detail: error.message });
   if (error instanceof OwnerUnknown) return new Problem('forbidden', { detail: error.message });
   if (error instanceof KitNumberTaken)

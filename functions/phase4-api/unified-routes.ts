@@ -1,4 +1,5 @@
 import {
+  canonicalId,
   changeBody,
   createBody,
   type Kit,
@@ -11,7 +12,7 @@ import {
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { z } from 'zod';
 import type { Api, HttpResponse, Route } from './api.ts';
-import { callerOf, canonicalOwnerId } from './caller.ts';
+import { callerOf } from './caller.ts';
 import { invalidBody } from './http/invalid-body.ts';
 import { parseBody } from './http/parse-body.ts';
 import { Problem } from './http/problem.ts';
@@ -39,7 +40,7 @@ export const unifiedRoutes = ({ service, mapping, shown }: Api): readonly Route[
     idTypes: await service.idTypes(),
   });
   const reference = (event: APIGatewayProxyEventV2) => {
-    const kitsId = canonicalOwnerId(idParameter(event, 'kitsId'), 'uuid');
+    const kitsId = canonicalId(idParameter(event, 'kitsId'), 'uuid');
     if (kitsId === undefined) throw new Problem('not-found');
     return { kitsId };
   };
@@ -55,8 +56,9 @@ export const unifiedRoutes = ({ service, mapping, shown }: Api): readonly Route[
     const scope = `${PATH} ${caller.userId} ${caller.practitionerId ?? ''}`;
     const { limit, after } = pageOf(event, scope);
     const found = await service.listAll(caller, { after, limit: limit + 1 });
-    const response = pageResponse(event, found, await view(), {
+    const response = pageResponse(found, await view(), {
       limit,
+      path: PATH,
       scope,
       keyOf: ({ kitsId }) => kitsId,
       headers: NO_HEADERS,

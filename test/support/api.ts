@@ -29,7 +29,8 @@ export interface ApiClient {
   patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
 }
 
-const clientOf = (api: Gateway, caller: Caller): ApiClient => {
+/** A client that speaks to an API for one caller. */
+export const apiClient = (api: Gateway, caller: Caller): ApiClient => {
   let token: Promise<string> | undefined;
   const send = async (
     method: string,
@@ -68,8 +69,20 @@ const clientOf = (api: Gateway, caller: Caller): ApiClient => {
   };
 };
 
+export interface ApiOptions {
+  /** A file with the mapping that `legacy` was made with; the reference schema's by default. */
+  readonly mappingPath?: string;
+  /** Keeps the dev issuer's key here, for tokens that it would not make. */
+  readonly issuerKeyFile?: string;
+  /** Between two runs of the schedule that calls `flag-changed`; 60 by default. */
+  readonly scheduleSeconds?: number;
+}
+
 /** Starts a system with the kits API on a database that is there already. */
-export const apiOn = async (legacy: LegacyDatabase): Promise<ApiRig> => {
+export const apiOn = async (
+  legacy: LegacyDatabase,
+  { mappingPath, issuerKeyFile, scheduleSeconds }: ApiOptions = {},
+): Promise<ApiRig> => {
   await installTracking(legacy.db);
   const binding = await legacy.db.transaction({}, (session) =>
     bindMapping(session, legacy.mapping),
@@ -80,7 +93,9 @@ export const apiOn = async (legacy: LegacyDatabase): Promise<ApiRig> => {
     databaseUrl: legacy.url,
     environment: 'test',
     waitScale: 0.01,
-    service: { databaseUrl: serviceUrl },
+    mappingPath,
+    scheduleSeconds,
+    service: { databaseUrl: serviceUrl, issuerKeyFile },
     log: (line) => log.push(JSON.parse(line)),
   });
   const { api } = system;
@@ -91,14 +106,14 @@ export const apiOn = async (legacy: LegacyDatabase): Promise<ApiRig> => {
     log,
     api,
     serviceUrl,
-    as: (caller) => clientOf(api, caller),
+    as: (caller) => apiClient(api, caller),
     close: () => system.stop({ graceMs: 3_000 }),
   };
 };
 
-export const apiRigOf = async (rows = 60): Promise<ApiRig> => {
+export const apiRigOf = async (rows = 60, options: ApiOptions = {}): Promise<ApiRig> => {
   const legacy = await legacyDatabase(rows);
-  const rig = await apiOn(legacy);
+  const rig = await apiOn(legacy, options);
   return {
     ...rig,
     async close() {

@@ -38,14 +38,16 @@ export const encodeCursor = ({ after }: Position, scope: string): string => {
   return pack(content, scope);
 };
 
+export const invalidCursor = (): Problem =>
+  new Problem('invalid-cursor', {
+    detail: 'follow "next" of a page of this list as it is, or begin again without a cursor',
+  });
+
 /** @throws {Problem} `invalid-cursor` unless `encodeCursor` made exactly this text for this scope. */
 export const decodeCursor = (text: string, scope: string): Position => {
   const content = Buffer.from(text.slice(0, MOST_CHARACTERS), 'base64url').subarray(
     1 + CHECK_BYTES,
   );
-  if (pack(content, scope) !== text)
-    throw new Problem('invalid-cursor', {
-      detail: 'follow "next" of a page of this list as it is, or begin again without a cursor',
-    });
+  if (pack(content, scope) !== text) throw invalidCursor();
   return { after: content.toString() };
 };

@@ -58,6 +58,10 @@ export class IllegalWish extends named('IllegalWish') {}
 export class GuardRequired extends named('GuardRequired') {}
 /** The monitoring window saw something that must be looked at before closing. */
 export class MonitorBreach extends named('MonitorBreach') {}
+/** The API's two stores do not answer alike. */
+export class ContractBroken extends named('ContractBroken') {}
+/** Only one of the two stores is kept up to date in this stage. */
+export class StoresNotInStep extends named('StoresNotInStep') {}
 /** A rollback that would lose or orphan something; nothing was changed. */
 export class RollbackRefused extends named('RollbackRefused') {}
 /** The database is unwell (lag, long transactions, WAL rate); the work waits. */
@@ -67,6 +71,8 @@ export class DatabaseUnwell extends named('DatabaseUnwell') {}
 export class KitNotFound extends named('KitNotFound') {}
 /** The caller's own kit, but not the caller's to decide. */
 export class KitForbidden extends named('KitForbidden') {}
+/** A page that is to begin after what is no id of its list. */
+export class PositionUnknown extends named('PositionUnknown') {}
 /** Another kit has this number. */
 export class KitNumberTaken extends named('KitNumberTaken') {}
 /** A status that cannot follow the one the kit has. */

@@ -5,6 +5,7 @@ export * from './flags.ts';
 export * from './jobs/effect.ts';
 export * from './jobs/envelope.ts';
 export * from './jobs/resolution.ts';
+export * from './kits/ids.ts';
 export * from './kits/kit.ts';
 export * from './kits/kit-event.ts';
 export * from './kits/lifecycle.ts';

@@ -41,7 +41,8 @@ export interface BirthCheck {
 export interface KitStore {
   readonly store: Store;
   /**
-   * The kit of a reference; a kits id is looked for among the caller's own.
+   * The kit of a reference, looked for among the caller's own: nobody holds a row of somebody else's, or
+   * waits for one. The reference is spelt as the database spells it.
    *
    * @param lock holds the row until the transaction ends
    */

@@ -1,6 +1,7 @@
 import {
   assertMaySet,
   type Caller,
+  canonicalId,
   type Kit,
   KitNotFound,
   KitNumberTaken,
@@ -15,12 +16,13 @@ import {
   type NewValue,
   type Owner,
   OwnerUnknown,
+  PositionUnknown,
   type Source,
   StatusUnreachable,
   TIME_OF_STATUS,
   visible,
 } from '@unified-kits/domain';
-import { hasSqlState } from '../connection/sqlstate.ts';
+import type { Binding } from '../catalog/bind-mapping.ts';
 import { noteStatusTime } from '../jobs/status-time.ts';
 import { assertCreatable, type ServiceBinding } from './bind-service.ts';
 import { checkLengths } from './check-lengths.ts';
@@ -58,7 +60,9 @@ export interface KitsService {
   idTypes(): Promise<LegacyIdTypes>;
   /** @throws {KitNotFound} also for somebody else's kit. */
   find(caller: Caller, reference: KitReference): Promise<Kit>;
+  /** @throws {PositionUnknown} */
   list(owner: Owner, page: PageQuery): Promise<readonly Kit[]>;
+  /** @throws {PositionUnknown} */
   listAll(caller: Caller, page: PageQuery): Promise<readonly Kit[]>;
   /**
    * Makes a kit, its event and its response in one transaction.
@@ -72,9 +76,26 @@ export interface KitsService {
   compare(source: Source, legacyIds: readonly string[]): Promise<Comparison>;
 }
 
-/** Ids that no row can have: the cast fails, and nothing else was asked. */
-const isNoSuchId = (error: unknown): boolean =>
-  hasSqlState(error, '22P02', '22003', '22021', '22P05');
+/** @throws {KitNotFound} for what no kit's id can be. */
+const canonical = ({ sources }: Binding, reference: KitReference): KitReference => {
+  const [text, type] =
+    'legacyId' in reference
+      ? [reference.legacyId, sources[reference.source].idType]
+      : [reference.kitsId, 'uuid'];
+  const id = canonicalId(text, type);
+  if (id === undefined) throw new KitNotFound('there is no such kit');
+  return 'legacyId' in reference ? { ...reference, legacyId: id } : { kitsId: id };
+};
+
+/** @throws {PositionUnknown} for a position that is no id of the list; anybody can make a cursor. */
+const canonicalPage = ({ after, limit }: PageQuery, idType: string): PageQuery => {
+  const id = after === undefined ? undefined : canonicalId(after, idType);
+  if (id !== after) throw new PositionUnknown('no page begins there');
+  return { after, limit };
+};
+
+const sourceOf = ({ ownerType }: Owner): Source =>
+  ownerType === 'client' ? 'kit' : 'practitioner_kits';
 
 const NOW: NewValue = { now: true };
 
@@ -124,26 +145,26 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
   const { db, mapping } = options;
   const { bound, withBinding, reading, writing } = storeAccess(options);
 
-  const noSuchId = (error: unknown): never => {
-    if (isNoSuchId(error)) throw new KitNotFound('there is no such kit');
-    throw error;
-  };
-
   return {
     idTypes: async () => (await bound()).idTypes,
     async find(caller, reference) {
-      const kit = await reading(({ stores }, store, session) =>
-        stores[store].find(session, reference, caller),
-      ).catch(noSuchId);
+      const kit = await reading(({ binding, stores }, store, session) =>
+        stores[store].find(session, canonical(binding, reference), caller),
+      );
       return visible(caller, kit);
     },
     list: (owner, page) =>
-      reading(({ stores }, store, session) => stores[store].list(session, owner, page)),
+      reading(({ binding, stores }, store, session) => {
+        const { idType } = binding.sources[sourceOf(owner)];
+        return stores[store].list(session, owner, canonicalPage(page, idType));
+      }),
     listAll: (caller, page) =>
-      reading(({ stores }, store, session) => stores[store].listAll(session, caller, page)),
+      reading(({ stores }, store, session) =>
+        stores[store].listAll(session, caller, canonicalPage(page, 'uuid')),
+      ),
     create: ({ owner, values, idempotency, respond }) =>
       writing(async ({ binding, stores }, store, session) => {
-        const source = binding.sources[owner.ownerType === 'client' ? 'kit' : 'practitioner_kits'];
+        const source = binding.sources[sourceOf(owner)];
         checkLengths(source, values);
         const stored = idempotency === undefined ? undefined : await claimKey(session, idempotency);
         if (stored !== undefined) return { ...stored, replayed: true };
@@ -185,7 +206,8 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
       }),
     async change({ reference, caller, valuesFor, statusFor, precondition }) {
       return writing(async ({ binding, stores }, store, session) => {
-        const found = await stores[store].find(session, reference, caller, 'lock').catch(noSuchId);
+        const kept = canonical(binding, reference);
+        const found = await stores[store].find(session, kept, caller, 'lock');
         // Before anything is refused on the strength of a row that is not the valid one.
         assertAuthoritative(store, found.stage);
         const before = visible(caller, found.value);

@@ -26,7 +26,7 @@ export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): 
     const key = `cast($1 as ${of(source).idType})`;
     return judged(
       inStep('legacy', [source], `(${key})::text`),
-      `select ${legacyKitColumns(of(source))} ${from(source)} where ${id(source)} = ${key}${lock}`,
+      `select ${legacyKitColumns(of(source))} ${from(source)} where ${id(source)} = ${key} and ${owner(source)} = cast($2 as ${ownerType(source)})${lock}`,
     );
   };
   // A kits id cannot be turned back into a legacy id; the caller's own kits are few, and indexed by owner.
@@ -43,6 +43,7 @@ export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): 
         binding,
         await session.query<KitReadingRow>(byLegacyId(reference.source, locking), [
           reference.legacyId,
+          reference.source === 'kit' ? caller.userId : caller.practitionerId,
         ]),
       );
     const asClient = oneReading(

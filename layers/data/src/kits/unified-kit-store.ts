@@ -52,7 +52,7 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
 
   return {
     store: 'kits',
-    async find(session, reference, _caller, lock) {
+    async find(session, reference, { userId, practitionerId }, lock) {
       const locking = lock === undefined ? '' : ' for no key update of k';
       if (!('legacyId' in reference))
         return oneReading(
@@ -60,9 +60,9 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
           await session.query<KitReadingRow>(
             judged(
               inStep('kits', SOURCES),
-              `select ${unifiedKitColumns(binding)} from ${kits} k where k.id = cast($1 as uuid)${locking}`,
+              `select ${unifiedKitColumns(binding)} from ${kits} k where k.id = cast($1 as uuid) and (${ofOwner('kit', '$2')} or ${ofOwner('practitioner_kits', '$3')})${locking}`,
             ),
-            [reference.kitsId],
+            [reference.kitsId, userId, practitionerId],
           ),
         );
       const { source, legacyId } = reference;
@@ -72,9 +72,9 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
         await session.query<KitReadingRow>(
           judged(
             inStep('kits', [source], `(${key})::text`),
-            `select ${unifiedKitColumns(binding, source)} from ${kits} k where ${keyIs(source, key)}${locking}`,
+            `select ${unifiedKitColumns(binding, source)} from ${kits} k where ${keyIs(source, key)} and ${ofOwner(source, '$2')}${locking}`,
           ),
-          [legacyId],
+          [legacyId, source === 'kit' ? userId : practitionerId],
         ),
       );
     },
