@@ -4,6 +4,7 @@ import { nameOf } from './constructs/foundation.ts';
 import type { Settings } from './settings.ts';
 import { DatabaseStack } from './stacks/database-stack.ts';
 import { MigrationStack } from './stacks/migration-stack.ts';
+import { ServiceStack } from './stacks/service-stack.ts';
 
 /** An environment's stacks, by lifetime: each stands on those before it. */
 export const deploy = (app: App, settings: Settings, mapping: Mapping) => {
@@ -13,5 +14,15 @@ export const deploy = (app: App, settings: Settings, mapping: Mapping) => {
     ...(region === undefined ? {} : { region }),
   };
   const { foundation } = new DatabaseStack(app, nameOf(settings, 'database'), { env, settings });
-  new MigrationStack(app, nameOf(settings, 'migration'), { env, foundation, mapping });
+  const { parts } = new ServiceStack(app, nameOf(settings, 'service'), {
+    env,
+    foundation,
+    mapping,
+  });
+  new MigrationStack(app, nameOf(settings, 'migration'), {
+    env,
+    foundation,
+    mapping,
+    service: parts,
+  });
 };

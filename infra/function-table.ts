@@ -64,8 +64,47 @@ export const MIGRATION_FUNCTIONS: readonly FunctionDeclaration[] = [
   },
   {
     ...phase,
+    folder: 'phase5-queues',
+    description: 'Pauses and resumes the consumer of kit jobs',
+  },
+  {
+    ...phase,
     folder: 'flag-changed',
     description: 'Brings flags and stage together',
     writesFlags: STORE_FLAGS,
   },
 ];
+
+/** What the functions of the service have in common. */
+const service = {
+  login: 'service',
+  readsFlags: true,
+  writesFlags: [],
+} as const satisfies Partial<FunctionDeclaration>;
+
+/** The functions of the service, which outlives the migration. */
+export const SERVICE_FUNCTIONS = {
+  api: {
+    ...service,
+    folder: 'phase4-api',
+    description: 'The kits API',
+    // API Gateway waits for thirty seconds.
+    timeoutSeconds: 25,
+    memoryMb: 1024,
+  },
+  jobs: {
+    ...service,
+    folder: 'phase5-jobs',
+    description: 'Applies kit jobs',
+    timeoutSeconds: 60,
+    memoryMb: 512,
+  },
+  relay: {
+    ...service,
+    folder: 'phase5-relay',
+    description: 'Hands the outbox on to kit-events',
+    timeoutSeconds: 55,
+    memoryMb: 512,
+    readsFlags: false,
+  },
+} as const satisfies Readonly<Record<string, FunctionDeclaration>>;

@@ -76,7 +76,13 @@ const environment = z.strictObject({
   endpointZones: z.int().min(1).max(2).default(2),
   /** Who issues the API's tokens, and for whom. Without it no API is deployed. */
   api: z
-    .strictObject({ issuer: z.url({ protocol: /^https$/ }), audience: z.array(z.string()).min(1) })
+    .strictObject({
+      issuer: z.url({ protocol: /^https$/ }),
+      audience: z.array(z.string().min(1)).min(1),
+      /** What the legacy routes announce of themselves: since when they are deprecated, and until when they last. */
+      legacyDeprecated: z.iso.date().optional(),
+      legacySunset: z.iso.date().optional(),
+    })
     .optional(),
   /** Gets every alarm, once the subscription is confirmed. */
   alarmEmail: z.email().optional(),
@@ -84,6 +90,7 @@ const environment = z.strictObject({
   runbookUrl: z.string().min(1).default('RUNBOOK.md'),
 });
 
+export type ApiSettings = NonNullable<z.output<typeof environment>['api']>;
 export type DatabaseSettings = z.output<typeof newDatabase> | z.output<typeof existingDatabase>;
 export type NewDatabaseSettings = z.output<typeof newDatabase>;
 export type ExistingDatabaseSettings = z.output<typeof existingDatabase>;

@@ -1,3 +1,4 @@
+import { Validations } from 'aws-cdk-lib';
 import { type PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { type ILogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
@@ -21,6 +22,11 @@ export class DeploymentCalls extends Construct {
     });
     this.#logGroup = new KeptLogGroup(this, 'Log', key, RetentionDays.THREE_MONTHS);
     this.#logGroup.grantWrite(this.#role);
+    Validations.of(this.#role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason:
+        'Event source mappings have no name of their own: a condition says whose they may be.',
+    });
   }
 
   allow(...statements: readonly PolicyStatement[]): void {

@@ -1,0 +1,112 @@
+import type { Mapping } from '@unified-kits/domain';
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { CodeLayers } from '../constructs/code-layers.ts';
+import { DeadLetteredQueue, grantSend, MOST_RECEIVES } from '../constructs/dead-lettered-queue.ts';
+import { DeploymentCalls } from '../constructs/deployment-calls.ts';
+import { eachMinute, ONCE } from '../constructs/each-minute.ts';
+import { type Foundation, nameOf } from '../constructs/foundation.ts';
+import { KitsApi } from '../constructs/kits-api.ts';
+import { KitsFunction } from '../constructs/kits-function.ts';
+import { QueueConsumer } from '../constructs/queue-consumer.ts';
+import { type FunctionDeclaration, SERVICE_FUNCTIONS } from '../function-table.ts';
+import type { ApiSettings } from '../settings.ts';
+
+interface ServiceStackProps extends StackProps {
+  readonly foundation: Foundation;
+  readonly mapping: Mapping;
+}
+
+/** What the migration pauses and resumes, and the dashboard shows. */
+export interface ServiceParts {
+  readonly jobs: {
+    readonly queue: IQueue;
+    readonly deadLetters: IQueue;
+    readonly consumer: IFunction;
+    /** Of the mapping between queue and consumer. */
+    readonly mappingId: string;
+  };
+  readonly events: { readonly queue: IQueue; readonly deadLetters: IQueue };
+}
+
+/** The kits service on either store: its API, the consumer of its jobs, and the relay of its events. */
+export class ServiceStack extends Stack {
+  readonly parts: ServiceParts;
+  readonly #foundation: Foundation;
+  readonly #layers: CodeLayers;
+  readonly #functions: Construct;
+
+  constructor(scope: Construct, id: string, { foundation, mapping, ...props }: ServiceStackProps) {
+    super(scope, id, props);
+    this.#foundation = foundation;
+    this.#layers = new CodeLayers(this, 'Layers', mapping);
+    this.#functions = new Construct(this, 'Functions');
+    const { settings } = foundation;
+    if (settings.api !== undefined) this.api(settings.api);
+    this.parts = { jobs: this.jobs(), events: this.events() };
+  }
+
+  private api(settings: ApiSettings): void {
+    const { legacyDeprecated, legacySunset } = settings;
+    const handler = this.function(SERVICE_FUNCTIONS.api, {
+      ...(legacyDeprecated === undefined ? {} : { KITS_LEGACY_API_DEPRECATED: legacyDeprecated }),
+      ...(legacySunset === undefined ? {} : { KITS_LEGACY_API_SUNSET: legacySunset }),
+    });
+    const name = nameOf(this.#foundation.settings, 'api');
+    const { key } = this.#foundation;
+    const { api } = new KitsApi(this, 'Api', { name, settings, handler, key });
+    new CfnOutput(this, 'ApiUrl', { value: api.apiEndpoint });
+  }
+
+  private jobs(): ServiceParts['jobs'] {
+    const { key } = this.#foundation;
+    const { queue, deadLetters } = new DeadLetteredQueue(this, 'Jobs', {
+      key,
+      consumerTimeoutSeconds: SERVICE_FUNCTIONS.jobs.timeoutSeconds,
+    });
+    const consumer = this.function(SERVICE_FUNCTIONS.jobs, {
+      JOBS_QUEUE_URL: queue.queueUrl,
+      JOBS_DEAD_LETTER_QUEUE_URL: deadLetters.queueUrl,
+      JOBS_MOST_RECEIVES: String(MOST_RECEIVES),
+    });
+    // Puts back what arrives while the guard is on, and gives up with a reason what it cannot apply.
+    grantSend(consumer, queue, key);
+    grantSend(consumer, deadLetters, key);
+    const { mappingId } = new QueueConsumer(this, 'JobsConsumer', {
+      queue,
+      consumer,
+      calls: new DeploymentCalls(this, 'Calls', key),
+      mostConcurrent: 5,
+    });
+    new CfnOutput(this, 'JobsQueueUrl', { value: queue.queueUrl });
+    return { queue, deadLetters, consumer, mappingId };
+  }
+
+  private events(): ServiceParts['events'] {
+    const { key } = this.#foundation;
+    const { queue, deadLetters } = new DeadLetteredQueue(this, 'Events', {
+      key,
+      consumerTimeoutSeconds: 30,
+    });
+    const relay = this.function(SERVICE_FUNCTIONS.relay, { EVENTS_QUEUE_URL: queue.queueUrl });
+    grantSend(relay, queue, key);
+    eachMinute(this, 'Relay', relay);
+    relay.configureAsyncInvoke(ONCE);
+    new CfnOutput(this, 'EventsQueueUrl', { value: queue.queueUrl });
+    return { queue, deadLetters };
+  }
+
+  private function(
+    declaration: FunctionDeclaration,
+    variables: Readonly<Record<string, string>>,
+  ): KitsFunction {
+    return new KitsFunction(this.#functions, declaration.folder, {
+      declaration,
+      foundation: this.#foundation,
+      layers: this.#layers,
+      variables,
+    });
+  }
+}
