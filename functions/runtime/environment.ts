@@ -14,7 +14,16 @@ const variables = z
     /** ISO dates: when the legacy routes were declared deprecated, and from when on they may be gone. */
     KITS_LEGACY_API_DEPRECATED: z.iso.date().default('2026-12-01'),
     KITS_LEGACY_API_SUNSET: z.iso.date().default('2027-12-01'),
+    /** The queues; a function that uses one says so when it is missing. */
+    JOBS_QUEUE_URL: z.url().optional(),
+    JOBS_DEAD_LETTER_QUEUE_URL: z.url().optional(),
+    EVENTS_QUEUE_URL: z.url().optional(),
+    /** The event source mapping that feeds the consumer of jobs. */
+    JOBS_MAPPING_ID: z.string().min(1).optional(),
+    /** After so many receives the queue itself gives a message up: `maxReceiveCount`. */
+    JOBS_MOST_RECEIVES: z.coerce.number().int().min(1).max(1_000).default(5),
     AWS_ENDPOINT_URL: z.url().optional(),
+    AWS_ENDPOINT_URL_SQS: z.url().optional(),
     AWS_REGION: z.string().optional(),
     AWS_ACCESS_KEY_ID: z.string().optional(),
     AWS_SECRET_ACCESS_KEY: z.string().optional(),
@@ -30,8 +39,16 @@ const variables = z
       deprecatedAt: given.KITS_LEGACY_API_DEPRECATED,
       sunsetAt: given.KITS_LEGACY_API_SUNSET,
     },
+    queues: {
+      jobs: given.JOBS_QUEUE_URL,
+      deadLetters: given.JOBS_DEAD_LETTER_QUEUE_URL,
+      events: given.EVENTS_QUEUE_URL,
+      jobsMappingId: given.JOBS_MAPPING_ID,
+      mostReceives: given.JOBS_MOST_RECEIVES,
+    },
     aws: {
       endpoint: given.AWS_ENDPOINT_URL,
+      sqsEndpoint: given.AWS_ENDPOINT_URL_SQS,
       region: given.AWS_REGION,
       accessKeyId: given.AWS_ACCESS_KEY_ID,
       secretAccessKey: given.AWS_SECRET_ACCESS_KEY,

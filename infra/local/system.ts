@@ -11,11 +11,10 @@ import { handler as phase0 } from '../../functions/phase0-analysis/handler.ts';
 import { handler as phase1 } from '../../functions/phase1-schema/handler.ts';
 import { handler as phase2 } from '../../functions/phase2-migration/handler.ts';
 import { handler as phase3 } from '../../functions/phase3-services/handler.ts';
-import { handler as phase4Api } from '../../functions/phase4-api/handler.ts';
+import { handler as phase5 } from '../../functions/phase5-queues/handler.ts';
 import { handler as phase6 } from '../../functions/phase6-validation/handler.ts';
 import { handler as phase7 } from '../../functions/phase7-cleanup/handler.ts';
 import { handler as rollback } from '../../functions/rollback/handler.ts';
-import { settled } from '../../functions/runtime/after-response.ts';
 import { closeDatabaseAt } from '../../functions/runtime/database.ts';
 import { withEnvironment } from '../../functions/runtime/environment.ts';
 import { FlagStore } from '../../functions/runtime/flag-store.ts';
@@ -27,7 +26,15 @@ import {
 } from '../workflows/load-workflow.ts';
 import { type LambdaHandler, localFunctions } from './aws/functions.ts';
 import { type LocalAws, startLocalAws } from './aws/start.ts';
-import { type Gateway, startGateway } from './http/gateway.ts';
+import type { Gateway } from './http/gateway.ts';
+import {
+  JOBS_MAPPING_ID,
+  type LocalService,
+  queueVariables,
+  type ServiceOptions,
+  startService,
+  startServiceQueues,
+} from './service.ts';
 
 export interface SystemOptions {
   readonly databaseUrl: string;
@@ -49,15 +56,6 @@ export interface SystemOptions {
   readonly log?: ((line: string) => void) | undefined;
 }
 
-export interface ServiceOptions {
-  /** Of a login that is a member of `kits_app`, and may use the legacy tables. */
-  readonly databaseUrl: string;
-  /** Of the HTTP API; a free one by default. */
-  readonly port?: number | undefined;
-  /** Keeps the dev issuer's key here, so that tokens survive the process. */
-  readonly issuerKeyFile?: string | undefined;
-}
-
 export interface EndedExecution {
   readonly status: Exclude<ExecutionStatus, 'RUNNING'>;
   /** Parsed; undefined unless it succeeded. */
@@ -76,6 +74,10 @@ export interface System {
   readonly stateMachineArns: Readonly<Record<Workflow, string>>;
   /** The kits API over HTTP; undefined without a service. */
   readonly api: Gateway | undefined;
+  /** The API, the queues and who works on them; undefined without a service. */
+  readonly service: LocalService | undefined;
+  /** Calls a function of the workflows as an operator does; returns what it answers. */
+  invoke(name: WorkflowFunction, event: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Starts an execution of the cutover; returns its ARN. */
   startCutover(input: Readonly<Record<string, unknown>>): Promise<string>;
   /** Starts an execution of the rollback; returns its ARN. */
@@ -91,6 +93,7 @@ const HANDLERS: Readonly<Record<WorkflowFunction, LambdaHandler>> = {
   'phase1-schema': phase1,
   'phase2-migration': phase2,
   'phase3-services': phase3,
+  'phase5-queues': phase5,
   'phase6-validation': phase6,
   'phase7-cleanup': phase7,
   rollback,
@@ -139,8 +142,10 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     service,
     log = () => {},
   } = options;
+  const queues = service === undefined ? undefined : await startServiceQueues(service);
   const aws = await startLocalAws({
     waitScale,
+    ...(queues === undefined ? {} : { queues }),
     ...(stateFile === undefined ? {} : { stateFile }),
   });
   const variables = {
@@ -151,6 +156,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     AWS_REGION: aws.region,
     AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
+    ...(queues === undefined ? {} : queueVariables(queues, JOBS_MAPPING_ID)),
   };
   const local =
     (handler: LambdaHandler): LambdaHandler =>
@@ -171,8 +177,12 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
   const sfn = new SFNClient({ endpoint, region, credentials });
   const ssm = new SSMClient({ endpoint, region, credentials });
   const flags = new FlagStore(ssm, environment);
-  // EventBridge calls it, not Step Functions, so it is bound beside the workflows' functions.
+  // As the stack does: a guard that is missing would count as on.
+  await flags.ensure();
+  // What EventBridge and operators call, beside what Step Functions calls.
   const rules = localFunctions();
+  for (const [name, handler] of Object.entries(HANDLERS))
+    rules.register(arnOf(name), local(handler), { timeoutSeconds: functionTimeoutSeconds });
   rules.register(arnOf('flag-changed'), local(flagChanged), {
     timeoutSeconds: functionTimeoutSeconds,
   });
@@ -182,18 +192,10 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     scheduleSeconds,
   );
 
-  const api =
-    service === undefined
+  const running =
+    service === undefined || queues === undefined
       ? undefined
-      : await startGateway({
-          handler: (event, context) =>
-            withEnvironment(
-              { variables: { ...variables, DATABASE_URL: service.databaseUrl }, log },
-              () => phase4Api(event, context),
-            ),
-          ...(service.port === undefined ? {} : { port: service.port }),
-          ...(service.issuerKeyFile === undefined ? {} : { issuerKeyFile: service.issuerKeyFile }),
-        });
+      : await startService(service, aws, queues, { variables, log });
 
   const start = async (stateMachineArn: string, input: unknown): Promise<string> => {
     const { executionArn } = await sfn.send(
@@ -209,7 +211,11 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     ssm,
     flags,
     stateMachineArns: { cutover, rollback: rolledBack },
-    api,
+    api: running?.api,
+    service: running,
+    async invoke(name, event) {
+      return JSON.parse(await rules.invoke(arnOf(name), JSON.stringify(event)));
+    },
     startCutover: (input) => start(cutover, input),
     startRollback: (input) => start(rolledBack, input),
     async waitForExecution(executionArn) {
@@ -230,13 +236,14 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     stop(given) {
       stopping ??= (async () => {
         unwire();
-        await api?.stop(given);
-        await settled();
+        await running?.stop(given);
         await aws.stop(given);
+        await queues?.stop();
         await rules.idle();
         sfn.destroy();
         ssm.destroy();
         await closeDatabaseAt(databaseUrl);
+        // Last: the consumer was at work until the local AWS had stopped.
         if (service !== undefined) await closeDatabaseAt(service.databaseUrl);
       })();
       return stopping;

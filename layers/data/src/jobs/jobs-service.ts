@@ -50,9 +50,6 @@ const orRejected = <Result>(work: () => Result): Result | JobRejected => {
   }
 };
 
-/** Nobody asks for a job's kit as its owner. */
-const NOBODY = { userId: '' } as const;
-
 const updatedNow = (mapping: Mapping, { source }: Kit) =>
   mapping.sources[source].columns.updatedAt === undefined
     ? {}
@@ -81,7 +78,7 @@ export const jobsService = (options: Omit<StoreAccessOptions, 'only'>): JobsServ
     apply: (job, { key }) =>
       writing(async ({ stores }, store, session) => {
         if (!(await claimJob(session, job.jobId))) return 'duplicate';
-        const { value: before, stage } = await stores[store].find(session, key, NOBODY, 'lock');
+        const { value: before, stage } = await stores[store].hold(session, key);
         assertAuthoritative(store, stage);
         if (before === undefined)
           throw new JobRejected('unknown-kit', 'the kit was deleted since the job found it');

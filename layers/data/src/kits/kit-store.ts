@@ -2,6 +2,7 @@ import type {
   Caller,
   JobReferences,
   Kit,
+  KitKey,
   KitReference,
   KitValues,
   Owner,
@@ -52,6 +53,8 @@ export interface KitStore {
     caller: Caller,
     lock?: 'lock',
   ): Promise<Reading<Kit | undefined>>;
+  /** Holds a kit until the transaction ends, whoever owns it: for jobs, which come from no owner. */
+  hold(session: Session, key: KitKey): Promise<Reading<Kit | undefined>>;
   /** An owner's kits of one source, by legacy id. */
   list(session: Session, owner: Owner, page: PageQuery): Promise<Reading<readonly Kit[]>>;
   /** All kits that a caller owns, by kits id. */

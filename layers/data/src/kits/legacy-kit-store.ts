@@ -66,6 +66,14 @@ export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): 
   return {
     store: 'legacy',
     find,
+    async hold(session, { source, legacyId }) {
+      const key = `cast($1 as ${of(source).idType})`;
+      const held = judged(
+        inStep('legacy', [source], `(${key})::text`),
+        `select ${legacyKitColumns(of(source))} ${from(source)} where ${id(source)} = ${key} for no key update of s`,
+      );
+      return oneReading(binding, await session.query<KitReadingRow>(held, [legacyId]));
+    },
     async list(session, { ownerType: type, id: ownerId }, { after, limit }) {
       const source = type === 'client' ? 'kit' : 'practitioner_kits';
       const parameters = new Parameters();

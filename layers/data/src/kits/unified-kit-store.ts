@@ -78,6 +78,14 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
         ),
       );
     },
+    async hold(session, { source, legacyId }) {
+      const key = `cast($1 as ${binding.sources[source].idType})`;
+      const held = judged(
+        inStep('kits', [source], `(${key})::text`),
+        `select ${unifiedKitColumns(binding, source)} from ${kits} k where ${keyIs(source, key)} for no key update of k`,
+      );
+      return oneReading(binding, await session.query<KitReadingRow>(held, [legacyId]));
+    },
     async list(session, owner, { after, limit }) {
       const source = sourceOf(owner.ownerType);
       const parameters = new Parameters();
