@@ -191,11 +191,15 @@ const parameterStore = (environment: Environment): SSMClient => {
   return client;
 };
 
-/** A store for each environment, so that what it caches lives as long as the process. */
+/**
+ * A store for each environment and login, so that what it caches lives as long as the process. By login,
+ * because in a local process a phase that reads the flags would freshen what the services have cached,
+ * which on AWS it cannot.
+ */
 const stores = new Map<string, FlagStore>();
 
 export const flagStoreOf = (environment: Environment): FlagStore => {
-  const key = JSON.stringify([environment.aws, environment.name]);
+  const key = JSON.stringify([environment.aws, environment.name, environment.databaseUrl]);
   const known = stores.get(key);
   if (known !== undefined) return known;
   const store = new FlagStore(parameterStore(environment), environment.name);

@@ -2,8 +2,8 @@ import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { FLAG_PARAMETERS, type FlagName, STAGE_DEFINITIONS } from '@unified-kits/domain';
 import { type Rig, stageOf } from './system.ts';
 
-/** Sets one flag as an operator does in the console; resolves when `flag-changed` has dealt with it. */
-export const putFlag = async (
+/** Sets one flag as an operator does in the console; `flag-changed` hears of it after the call. */
+export const setFlag = async (
   { system }: Pick<Rig, 'system'>,
   flag: FlagName,
   value: boolean | number,
@@ -13,10 +13,20 @@ export const putFlag = async (
     new PutParameterCommand({
       Name: `/unified-kits/${environment}/${FLAG_PARAMETERS[flag].parameter}`,
       Value: String(value),
+      Type: 'String',
       Overwrite: true,
     }),
   );
-  await system.aws.parameterChangesHandled();
+};
+
+/** The same; resolves when `flag-changed` has dealt with it. */
+export const putFlag = async (
+  rig: Pick<Rig, 'system'>,
+  flag: FlagName,
+  value: boolean | number,
+): Promise<void> => {
+  await setFlag(rig, flag, value);
+  await rig.system.aws.parameterChangesHandled();
 };
 
 /**
