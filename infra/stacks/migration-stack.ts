@@ -3,11 +3,13 @@ import { Stack, type StackProps } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { CodeLayers } from '../constructs/code-layers.ts';
+import { KitsDashboard } from '../constructs/dashboard.ts';
 import { DeploymentCalls } from '../constructs/deployment-calls.ts';
 import { FlagChanges } from '../constructs/flag-changes.ts';
 import { Flags } from '../constructs/flags.ts';
 import { type Foundation, nameOf } from '../constructs/foundation.ts';
 import { KitsFunction } from '../constructs/kits-function.ts';
+import { MigrationAlarms } from '../constructs/migration-alarms.ts';
 import { mappingStatement } from '../constructs/queue-consumer.ts';
 import { Workflow } from '../constructs/workflow.ts';
 import { MIGRATION_FUNCTIONS } from '../function-table.ts';
@@ -23,13 +25,13 @@ interface MigrationStackProps extends StackProps {
 /** The function that pauses and resumes the consumer of jobs. */
 const WORKERS = 'phase5-queues';
 
-const workersVariables = ({ jobs }: ServiceParts) => ({
+const workersVariables = ({ jobs, mappingId }: ServiceParts) => ({
   JOBS_QUEUE_URL: jobs.queue.queueUrl,
-  JOBS_MAPPING_ID: jobs.mappingId,
+  JOBS_MAPPING_ID: mappingId,
 });
 
-const letPause = (workers: KitsFunction, { jobs }: ServiceParts): void => {
-  workers.addToRolePolicy(mappingStatement(jobs.consumer, ['Get', 'Update']));
+const letPause = (workers: KitsFunction, { jobs, consumer }: ServiceParts): void => {
+  workers.addToRolePolicy(mappingStatement(consumer, ['Get', 'Update']));
   workers.addToRolePolicy(
     new PolicyStatement({
       actions: ['sqs:GetQueueAttributes'],
@@ -65,13 +67,23 @@ export class MigrationStack extends Stack {
     };
     letPause(functionOf(WORKERS), service);
     const ofWorkflows = new Construct(this, 'Workflows');
-    for (const workflow of WORKFLOWS)
-      new Workflow(ofWorkflows, workflow, {
-        workflow,
-        stateMachineName: nameOf(settings, workflow),
-        key,
-        functionOf,
-      });
-    new FlagChanges(this, 'FlagChanges', settings.environment, functionOf('flag-changed'));
+    const workflows = WORKFLOWS.map(
+      (workflow) =>
+        new Workflow(ofWorkflows, workflow, {
+          workflow,
+          stateMachineName: nameOf(settings, workflow),
+          key,
+          functionOf,
+        }),
+    );
+    const flagChanged = functionOf('flag-changed');
+    new FlagChanges(this, 'FlagChanges', settings.environment, flagChanged);
+    const { all } = new MigrationAlarms(this, 'Alarms', { foundation, workflows, flagChanged });
+    new KitsDashboard(this, 'Dashboard', {
+      foundation,
+      service,
+      phases: [...functions.values()],
+      alarms: [...all, ...service.alarms],
+    });
   }
 }

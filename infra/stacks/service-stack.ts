@@ -1,7 +1,7 @@
 import type { Mapping } from '@unified-kits/domain';
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
-import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { CodeLayers } from '../constructs/code-layers.ts';
 import { DeadLetteredQueue, grantSend, MOST_RECEIVES } from '../constructs/dead-lettered-queue.ts';
@@ -11,6 +11,7 @@ import { type Foundation, nameOf } from '../constructs/foundation.ts';
 import { KitsApi } from '../constructs/kits-api.ts';
 import { KitsFunction } from '../constructs/kits-function.ts';
 import { QueueConsumer } from '../constructs/queue-consumer.ts';
+import { ServiceAlarms } from '../constructs/service-alarms.ts';
 import { type FunctionDeclaration, SERVICE_FUNCTIONS } from '../function-table.ts';
 import type { ApiSettings } from '../settings.ts';
 
@@ -21,14 +22,12 @@ interface ServiceStackProps extends StackProps {
 
 /** What the migration pauses and resumes, and the dashboard shows. */
 export interface ServiceParts {
-  readonly jobs: {
-    readonly queue: IQueue;
-    readonly deadLetters: IQueue;
-    readonly consumer: IFunction;
-    /** Of the mapping between queue and consumer. */
-    readonly mappingId: string;
-  };
-  readonly events: { readonly queue: IQueue; readonly deadLetters: IQueue };
+  readonly jobs: DeadLetteredQueue;
+  readonly consumer: IFunction;
+  /** Of the mapping between the jobs and their consumer. */
+  readonly mappingId: string;
+  readonly events: DeadLetteredQueue;
+  readonly alarms: readonly IAlarm[];
 }
 
 /** The kits service on either store: its API, the consumer of its jobs, and the relay of its events. */
@@ -45,7 +44,10 @@ export class ServiceStack extends Stack {
     this.#functions = new Construct(this, 'Functions');
     const { settings } = foundation;
     if (settings.api !== undefined) this.api(settings.api);
-    this.parts = { jobs: this.jobs(), events: this.events() };
+    const { jobs, consumer, mappingId } = this.jobs();
+    const events = this.events();
+    const { all: alarms } = new ServiceAlarms(this, 'Alarms', { foundation, jobs, events });
+    this.parts = { jobs, consumer, mappingId, events, alarms };
   }
 
   private api(settings: ApiSettings): void {
@@ -60,12 +62,13 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, 'ApiUrl', { value: api.apiEndpoint });
   }
 
-  private jobs(): ServiceParts['jobs'] {
+  private jobs(): Pick<ServiceParts, 'jobs' | 'consumer' | 'mappingId'> {
     const { key } = this.#foundation;
-    const { queue, deadLetters } = new DeadLetteredQueue(this, 'Jobs', {
+    const jobs = new DeadLetteredQueue(this, 'Jobs', {
       key,
       consumerTimeoutSeconds: SERVICE_FUNCTIONS.jobs.timeoutSeconds,
     });
+    const { queue, deadLetters } = jobs;
     const consumer = this.function(SERVICE_FUNCTIONS.jobs, {
       JOBS_QUEUE_URL: queue.queueUrl,
       JOBS_DEAD_LETTER_QUEUE_URL: deadLetters.queueUrl,
@@ -81,21 +84,19 @@ export class ServiceStack extends Stack {
       mostConcurrent: 5,
     });
     new CfnOutput(this, 'JobsQueueUrl', { value: queue.queueUrl });
-    return { queue, deadLetters, consumer, mappingId };
+    return { jobs, consumer, mappingId };
   }
 
-  private events(): ServiceParts['events'] {
+  private events(): DeadLetteredQueue {
     const { key } = this.#foundation;
-    const { queue, deadLetters } = new DeadLetteredQueue(this, 'Events', {
-      key,
-      consumerTimeoutSeconds: 30,
-    });
+    const events = new DeadLetteredQueue(this, 'Events', { key, consumerTimeoutSeconds: 30 });
+    const { queue } = events;
     const relay = this.function(SERVICE_FUNCTIONS.relay, { EVENTS_QUEUE_URL: queue.queueUrl });
     grantSend(relay, queue, key);
     eachMinute(this, 'Relay', relay);
     relay.configureAsyncInvoke(ONCE);
     new CfnOutput(this, 'EventsQueueUrl', { value: queue.queueUrl });
-    return { queue, deadLetters };
+    return events;
   }
 
   private function(
