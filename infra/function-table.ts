@@ -54,6 +54,11 @@ export const MIGRATION_FUNCTIONS: readonly FunctionDeclaration[] = [
     description: 'Switches reads, then writes, to kits',
     writesFlags: [...STORE_FLAGS, 'migrationInProgress'],
   },
+  {
+    ...phase,
+    folder: 'phase4-contract-check',
+    description: 'Compares what the API answers from both stores',
+  },
   { ...phase, folder: 'phase6-validation', description: 'Rehearses; proves parity' },
   { ...phase, folder: 'phase7-cleanup', description: 'Monitors, closes, sums up' },
   {

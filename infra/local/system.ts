@@ -11,6 +11,7 @@ import { handler as phase0 } from '../../functions/phase0-analysis/handler.ts';
 import { handler as phase1 } from '../../functions/phase1-schema/handler.ts';
 import { handler as phase2 } from '../../functions/phase2-migration/handler.ts';
 import { handler as phase3 } from '../../functions/phase3-services/handler.ts';
+import { handler as phase4 } from '../../functions/phase4-contract-check/handler.ts';
 import { handler as phase5 } from '../../functions/phase5-queues/handler.ts';
 import { handler as phase6 } from '../../functions/phase6-validation/handler.ts';
 import { handler as phase7 } from '../../functions/phase7-cleanup/handler.ts';
@@ -93,6 +94,7 @@ const HANDLERS: Readonly<Record<WorkflowFunction, LambdaHandler>> = {
   'phase1-schema': phase1,
   'phase2-migration': phase2,
   'phase3-services': phase3,
+  'phase4-contract-check': phase4,
   'phase5-queues': phase5,
   'phase6-validation': phase6,
   'phase7-cleanup': phase7,

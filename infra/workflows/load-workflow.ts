@@ -10,6 +10,7 @@ export const FUNCTION_PLACEHOLDERS = {
   'phase1-schema': 'Phase1SchemaFunctionArn',
   'phase2-migration': 'Phase2MigrationFunctionArn',
   'phase3-services': 'Phase3ServicesFunctionArn',
+  'phase4-contract-check': 'Phase4ContractCheckFunctionArn',
   'phase5-queues': 'Phase5QueuesFunctionArn',
   'phase6-validation': 'Phase6ValidationFunctionArn',
   'phase7-cleanup': 'Phase7CleanupFunctionArn',

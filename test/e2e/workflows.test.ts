@@ -96,6 +96,7 @@ describe('the cutover workflow', () => {
       'phase1-schema',
       'phase2-migration',
       'phase3-services',
+      'phase4-contract-check',
       'phase6-validation',
       'phase7-cleanup',
     ]);

@@ -105,6 +105,7 @@ describe.each(WORKFLOWS)('the %s workflow', (workflow) => {
     for (const name of [
       'DuplicateKitNumber',
       'ParityMismatch',
+      'ContractBroken',
       'FlipRefused',
       'NoGo',
       'States.ALL',
@@ -147,6 +148,7 @@ it("keeps the cutover to the operator's checklist, in its order", () => {
     'Begin the batch',
     'Copy',
     'Compare',
+    'Check the contract',
     'Switch the reads',
     'Switch the writes',
     'Begin to watch',

@@ -14,6 +14,7 @@ export * from './catalog/bind-mapping.ts';
 export * from './catalog/read-table.ts';
 export * from './connection/database.ts';
 export * from './connection/exclusive.ts';
+export * from './connection/lost-connection.ts';
 export * from './connection/settings.ts';
 export * from './connection/sqlstate.ts';
 export * from './copy/copy-chunk.ts';
