@@ -10,7 +10,7 @@ import { bound, mappingOf } from '../runtime/bound.ts';
 import { type Call, phaseHandler } from '../runtime/phase-handler.ts';
 import { reconcile } from '../runtime/reconcile.ts';
 import { flushMetrics } from '../runtime/service-metrics.ts';
-import { reportBacklog } from './report-backlog.ts';
+import { reportStanding } from './report-standing.ts';
 
 /** "Parameter Store Change" of EventBridge, or the schedule, which names no parameter. */
 const event = z.looseObject({ detail: z.looseObject({ name: z.string().optional() }).optional() });
@@ -77,7 +77,7 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
     return { done: true, ours: false };
   if (!(await isTracked(call))) return { done: true, installed: false };
   try {
-    await reportBacklog(call.db, call.phase);
+    await reportStanding(call.db, call.phase);
     return await bringTogether(call);
   } finally {
     flushMetrics();

@@ -8,6 +8,7 @@ export const METRICS = {
   FenceRedirects: 'FenceRedirects',
   /** Reads of `kits` that were answered from legacy because a mirror had failed. */
   StaleReadsAvoided: 'StaleReadsAvoided',
+  /** Keys that a mirror has failed on and that no drain has looked at since, each minute. */
   MirrorFailuresSeen: 'MirrorFailuresSeen',
   ShadowReads: 'ShadowReads',
   ShadowDifferences: 'ShadowDifferences',
@@ -24,8 +25,12 @@ export const METRICS = {
   /** Jobs whose references name different kits. */
   JobsConflicting: 'JobsConflicting',
   EventsRelayed: 'EventsRelayed',
-  /** Keys in `migration.pending_sync`. */
+  /** Keys in `migration.pending_sync`, each minute; also by `cause`. */
   BacklogSize: 'BacklogSize',
+  /** Of these, keys that a drain could not take. */
+  BacklogStuck: 'BacklogStuck',
+  /** The stage's place in its order, 0 `legacy` to 5 `closed`, each minute. */
+  Stage: 'Stage',
 } as const;
 
 export type MetricName = (typeof METRICS)[keyof typeof METRICS];

@@ -10,27 +10,33 @@ export type Dimensions = Readonly<Record<string, string>>;
 export interface ServiceMetrics {
   count(name: MetricName, n?: number, dimensions?: Dimensions): void;
   duration(name: MetricName, milliseconds: number, dimensions?: Dimensions): void;
+  /** How much there is now. With dimensions it is told with them alone: a part is no total. */
+  level(name: MetricName, n: number, dimensions?: Dimensions): void;
 }
 
 /** Powertools writes to the process's output; here a metric goes where its environment's log goes. */
 class ScopedMetrics extends Metrics {
   readonly #dimensions: Dimensions;
+  readonly #totalled: boolean;
 
-  constructor(phase: string, dimensions: Dimensions) {
+  constructor(phase: string, dimensions: Dimensions, totalled: boolean) {
     super({
       namespace: 'UnifiedKits',
       serviceName: phase,
       defaultDimensions: { Environment: environmentName() },
     });
     this.#dimensions = dimensions;
+    this.#totalled = totalled;
   }
 
   /** Also called by Powertools itself, when a hundred values of one metric have come together. */
   override publishStoredMetrics(): this {
     if (!this.hasStoredMetrics()) return this;
     try {
-      if (Object.keys(this.#dimensions).length > 0)
-        this.addDimensions({}).addDimensions({ ...this.#dimensions });
+      if (Object.keys(this.#dimensions).length > 0) {
+        if (this.#totalled) this.addDimensions({});
+        this.addDimensions({ ...this.#dimensions });
+      }
       if (!this.isDisabled()) writeLog(this.serializeMetrics());
     } finally {
       this.clearMetrics();
@@ -43,12 +49,12 @@ class ScopedMetrics extends Metrics {
 /** By scope, so that systems in one process do not count for one another. */
 const gathered = new WeakMap<object, Map<string, Metrics>>();
 
-const metricsOf = (phase: string, dimensions: Dimensions): Metrics => {
+const metricsOf = (phase: string, dimensions: Dimensions, totalled = true): Metrics => {
   const scope = currentScope();
   const known = gathered.get(scope) ?? new Map<string, Metrics>();
   gathered.set(scope, known);
-  const key = JSON.stringify([phase, dimensions]);
-  const metrics = known.get(key) ?? new ScopedMetrics(phase, dimensions);
+  const key = JSON.stringify([phase, dimensions, totalled]);
+  const metrics = known.get(key) ?? new ScopedMetrics(phase, dimensions, totalled);
   known.set(key, metrics);
   return metrics;
 };
@@ -60,6 +66,9 @@ export const serviceMetrics = (phase: string): ServiceMetrics => ({
   },
   duration(name, milliseconds, dimensions = {}) {
     metricsOf(phase, dimensions).addMetric(name, MetricUnit.Milliseconds, milliseconds);
+  },
+  level(name, n, dimensions = {}) {
+    metricsOf(phase, dimensions, false).addMetric(name, MetricUnit.Count, n);
   },
 });
 

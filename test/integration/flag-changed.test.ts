@@ -51,23 +51,19 @@ describe('what flag-changed measures of the backlog', () => {
     expect(metricValues(failed, METRICS.MirrorFailuresSeen)).toEqual([2]);
     expect(metricLines(failed, METRICS.BacklogSize)[0]).toMatchObject({
       _aws: {
-        CloudWatchMetrics: [
-          {
-            Namespace: 'UnifiedKits',
-            Dimensions: [
-              ['service', 'Environment'],
-              ['service', 'Environment', 'cause'],
-            ],
-          },
-        ],
+        CloudWatchMetrics: [{ Namespace: 'UnifiedKits', Dimensions: [['service', 'Environment']] }],
       },
       service: 'flag-changed',
       Environment: 'test',
+      BacklogSize: 3,
+      BacklogStuck: 0,
+      Stage: 3,
     });
     // The drain of that run could do nothing for them, so the next one sees them stuck, and no new failure.
     const stuck = await run();
-    expect(metricValues(stuck, METRICS.BacklogSize)).toEqual([2]);
+    expect(metricValues(stuck, METRICS.BacklogSize)).toEqual([2, 2]);
     expect(metricValues(stuck, METRICS.BacklogSize, { cause: 'stuck' })).toEqual([2]);
+    expect(metricValues(stuck, METRICS.BacklogStuck)).toEqual([2]);
     expect(metricValues(stuck, METRICS.MirrorFailuresSeen)).toEqual([0]);
     await legacy.pool.query('alter table kit drop constraint no_orders');
     await run();

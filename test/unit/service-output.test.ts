@@ -151,6 +151,21 @@ describe('the metrics of a service', () => {
     expect(lines).toMatchObject([expected, expected]);
   });
 
+  it('that say how much there is are told by their dimensions alone', () => {
+    const lines = written(() => {
+      metrics.level(METRICS.BacklogSize, 3);
+      metrics.level(METRICS.BacklogSize, 2, { cause: 'mirror' });
+      flushMetrics();
+    });
+    const told = (...dimensions: string[]) => ({
+      _aws: { CloudWatchMetrics: [{ Dimensions: [['service', 'Environment', ...dimensions]] }] },
+    });
+    expect(lines).toMatchObject([
+      { ...told(), BacklogSize: 3 },
+      { ...told('cause'), BacklogSize: 2, cause: 'mirror' },
+    ]);
+  });
+
   it('with other dimensions are another line', () => {
     const lines = written(() => {
       metrics.count(METRICS.ApiErrors, 1, { route: 'GET /kits' });
