@@ -1,4 +1,4 @@
-import { hasSqlState, SQLSTATE } from '@unified-kits/data';
+import { hasSqlState, isLostConnection, SQLSTATE } from '@unified-kits/data';
 import { DatabaseUnwell, UnifiedKitsError } from '@unified-kits/domain';
 import pg from 'pg';
 
@@ -9,13 +9,10 @@ export class DatabaseFault extends UnifiedKitsError {
   }
 }
 
-/** What the network or the driver says when a server restarts, fails over or has no room. */
-const LOST_CONNECTION =
-  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|timeout exceeded when trying to connect|not queryable/;
-
 const isPassing = (error: pg.DatabaseError): boolean =>
-  // 08: connection, 53: resources, 57P: an operator's intervention, such as a restart.
-  /^(08|53|57P)/.test(error.code ?? '') ||
+  isLostConnection(error) ||
+  // Resources: no room for it just now.
+  error.code?.startsWith('53') === true ||
   hasSqlState(
     error,
     SQLSTATE.lockNotAvailable,
@@ -24,15 +21,9 @@ const isPassing = (error: pg.DatabaseError): boolean =>
     SQLSTATE.queryCanceled,
   );
 
-const isLostConnection = (error: Error): boolean =>
-  LOST_CONNECTION.test(error.message) ||
-  ('code' in error && LOST_CONNECTION.test(String(error.code)));
-
 /** Whether the same may well succeed when it is tried again. */
 export const isPassingFault = (error: unknown): boolean =>
-  error instanceof pg.DatabaseError
-    ? isPassing(error)
-    : error instanceof Error && isLostConnection(error);
+  error instanceof pg.DatabaseError ? isPassing(error) : isLostConnection(error);
 
 const where = ({ code, schema, table, constraint, column }: pg.DatabaseError): string =>
   [code, schema, table, constraint ?? column].filter(Boolean).join(' ');

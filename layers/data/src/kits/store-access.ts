@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type FlagSource,
   type Mapping,
@@ -7,6 +8,7 @@ import {
   StoreUnsettled,
 } from '@unified-kits/domain';
 import type { Database, Session, TransactionOptions } from '../connection/database.ts';
+import { isLostConnection } from '../connection/lost-connection.ts';
 import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
 import { bindService, type ServiceBinding } from './bind-service.ts';
 import type { Reading } from './kit-store.ts';
@@ -35,25 +37,38 @@ const WRITE: TransactionOptions = {
   statementTimeoutMs: 10_000,
 };
 
-/** Tries of a transaction that lost a deadlock or a serialization. */
+/** Tries of a transaction that was undone through no fault of its own. */
 const MOST_TRIES = 4;
 
-const retrying = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-  for (let tries = 1; ; tries += 1)
+/** Whether a transaction is undone, and the next one may well fare better. */
+const isUndone = (error: unknown, committing: boolean): boolean =>
+  hasSqlState(error, SQLSTATE.deadlockDetected, SQLSTATE.serializationFailure) ||
+  // Once the commit is on its way nobody knows whether it has arrived.
+  (!committing && isLostConnection(error));
+
+/** @throws {StoreUnsettled} when others hold what it needs, or undo it again and again. */
+const inTransaction = async <Result>(
+  db: Database,
+  options: TransactionOptions,
+  work: (session: Session) => Promise<Result>,
+): Promise<Result> => {
+  for (let tries = 1; ; tries += 1) {
+    let committing = false;
     try {
-      return await work();
+      return await db.transaction(options, async (session) => {
+        const result = await work(session);
+        committing = true;
+        return result;
+      });
     } catch (error) {
-      const passes = hasSqlState(
-        error,
-        SQLSTATE.deadlockDetected,
-        SQLSTATE.serializationFailure,
-        SQLSTATE.lockNotAvailable,
-      );
-      if (!passes) throw error;
-      if (tries >= MOST_TRIES)
+      // Not again: a client has waited long enough by now, and so has whoever waits for the connection.
+      const held = hasSqlState(error, SQLSTATE.lockNotAvailable);
+      if (!held && !isUndone(error, committing)) throw error;
+      if (held || tries >= MOST_TRIES)
         throw new StoreUnsettled('the kit is being changed by others: try again', { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** tries));
+      await sleep(Math.random() * 20 * 2 ** tries);
     }
+  }
 };
 
 /** @throws {WrongStore} where a stage's writes go to the other store. */
@@ -125,7 +140,7 @@ export const storeAccess = ({
   ): Promise<Value> => {
     const attempt = (store: Store): Promise<Reading<Value | undefined>> =>
       withBinding((service) =>
-        retrying(() => db.transaction(READ, (session) => read(service, store, session))),
+        inTransaction(db, READ, (session) => read(service, store, session)),
       ).catch((error: unknown) => {
         if (!isMissing(store, error)) throw error;
         return { value: undefined, stage: 'legacy', inStep: false };
@@ -141,15 +156,13 @@ export const storeAccess = ({
     if (only !== undefined) throw new TypeError('a service of one store alone does not write');
     return router.write((store) =>
       withBinding((service) =>
-        retrying(() =>
-          db.transaction(WRITE, async (session) => {
-            try {
-              return await write(service, store, session);
-            } catch (error) {
-              throw writeFault(service.binding, error);
-            }
-          }),
-        ),
+        inTransaction(db, WRITE, async (session) => {
+          try {
+            return await write(service, store, session);
+          } catch (error) {
+            throw writeFault(service.binding, error);
+          }
+        }),
       ).catch((error: unknown) => {
         throw isMissing(store, error) ? new WrongStore('there is no kits table yet') : error;
       }),
