@@ -815,6 +815,23 @@ describe('the server', () => {
     expect(errors).toEqual([]);
   });
 
+  it('does not take a client that goes away within its body for a failure of the function', async () => {
+    const { url, events, errors, bearer } = await gateway();
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `POST /kits HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: ${bearer}\r\nContent-Length: 9\r\n\r\n{"a"`,
+    );
+    await sleep(50);
+    socket.destroy();
+    await sleep(50);
+    expect(await send(url, { headers: [['authorization', bearer]] })).toMatchObject({
+      status: 200,
+    });
+    expect(events).toHaveLength(1);
+    expect(errors).toEqual([]);
+  });
+
   it('says which port is taken', async () => {
     const { url } = await gateway();
     const port = Number(new URL(url).port);

@@ -4,10 +4,19 @@ import { Refusal } from './refusal.ts';
 /**
  * A request's body.
  *
- * @throws Refusal 413 above `maxBytes`, before all of it has arrived.
+ * @throws Refusal 413 above `maxBytes`, before all of it has arrived; 400 when the client goes away meanwhile,
+ * which nobody sees any more.
  */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLong();
+  try {
+    return await wholeBody(request, maxBytes);
+  } catch (error) {
+    throw request.destroyed ? new Refusal(400, 'Bad Request') : error;
+  }
+}
+
+async function wholeBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   // Leaving the loop would close the connection, and the client would not see why.
