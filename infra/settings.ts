@@ -91,7 +91,7 @@ const environment = z.strictObject({
 });
 
 export type ApiSettings = NonNullable<z.output<typeof environment>['api']>;
-export type DatabaseSettings = z.output<typeof newDatabase> | z.output<typeof existingDatabase>;
+
 export type NewDatabaseSettings = z.output<typeof newDatabase>;
 export type ExistingDatabaseSettings = z.output<typeof existingDatabase>;
 
