@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { foldLedger } from '../../infra/local/writers/fold-ledger.ts';
 import { quantiles } from '../../infra/local/writers/latencies.ts';
 import {
+  type Content,
   type Intent,
   type LedgerEntry,
   type Outcome,
@@ -13,77 +14,85 @@ import {
   readLedger,
 } from '../../infra/local/writers/ledger.ts';
 
-const intent = (n: number, op: Intent['op'], key: string | null): Intent => ({
+/** A change of the kit with this key, or without one the making of kit number n. */
+const intent = (
+  n: number,
+  key: string | null,
+  content: Content = { orderId: `t${n}` },
+): Intent => ({
   kind: 'intent',
   n,
-  op,
   source: 'kit',
   key,
-  number: op === 'insert' ? `W${n}` : null,
-  content: op === 'delete' ? null : { token: `t${n}` },
+  caller: { userId: 'user' },
+  contract: 'legacy',
+  request: { method: key === null ? 'POST' : 'PATCH', path: '/kits', headers: {}, body: '{}' },
+  content: key === null ? { kitNumber: `W${n}`, ...content } : content,
 });
 const outcome = (n: number, result: Outcome['result'], key: string | null): Outcome => ({
   kind: 'outcome',
   n,
   result,
-  store: 'legacy',
   key: result === 'ok' ? key : null,
-  ms: 1,
+  tries: 1,
 });
 const entry = (
   n: number,
-  op: Intent['op'],
   key: string | null,
   result: Outcome['result'] | 'killed',
-  given = key,
+  given: { readonly key?: string; readonly content?: Content } = {},
 ): LedgerEntry => ({
   writer: 0,
-  intent: intent(n, op, key),
-  outcome: result === 'killed' ? undefined : outcome(n, result, given),
+  intent: intent(n, key, given.content),
+  outcome: result === 'killed' ? undefined : outcome(n, result, key ?? given.key ?? null),
 });
 const only = (entries: readonly LedgerEntry[]) => [...foldLedger(entries).values()];
 
 describe('the ledger, folded', () => {
-  it('expects the last acknowledged content', () => {
-    expect(only([entry(1, 'update', 'a', 'ok'), entry(2, 'update', 'a', 'ok')])).toMatchObject([
-      { key: 'a', possible: [{ token: 't2' }], acknowledged: 2, doubtful: false },
+  it('expects what the acknowledged writes have left together', () => {
+    const entries = [
+      entry(1, 'a', 'ok', { content: { orderId: 't1', status: 'registered' } }),
+      entry(2, 'a', 'ok'),
+    ];
+    expect(only(entries)).toMatchObject([
+      { key: 'a', possible: [{ orderId: 't2', status: 'registered' }], acknowledged: 2 },
     ]);
   });
 
   it('allows for a later write that nobody heard of again', () => {
-    expect(only([entry(1, 'update', 'a', 'ok'), entry(2, 'delete', 'a', 'killed')])).toMatchObject([
-      { possible: [{ token: 't1' }, null], doubtful: true },
+    expect(only([entry(1, 'a', 'ok'), entry(2, 'a', 'killed')])).toMatchObject([
+      { possible: [{ orderId: 't1' }, { orderId: 't2' }], acknowledged: 1 },
     ]);
   });
 
-  it('lets a failed write change nothing', () => {
-    expect(only([entry(1, 'update', 'a', 'ok'), entry(2, 'update', 'a', 'failed')])).toMatchObject([
-      { possible: [{ token: 't1' }], acknowledged: 1 },
+  it('lets a refused write change nothing', () => {
+    expect(only([entry(1, 'a', 'ok'), entry(2, 'a', 'refused')])).toMatchObject([
+      { possible: [{ orderId: 't1' }], acknowledged: 1 },
     ]);
-    expect(only([entry(1, 'update', 'a', 'failed')])).toEqual([]);
+    expect(only([entry(1, 'a', 'refused')])).toMatchObject([{ possible: [{}], acknowledged: 0 }]);
   });
 
-  it('follows an inserted row from its number to its key', () => {
-    expect(
-      only([
-        entry(1, 'insert', null, 'ok', '77'),
-        entry(2, 'update', '77', 'ok'),
-        entry(3, 'delete', '77', 'ok'),
-      ]),
-    ).toMatchObject([{ key: '77', number: 'W1', possible: [null], acknowledged: 3 }]);
-  });
-
-  it('expects nothing of an insert that failed, and either of one that was cut off', () => {
-    expect(only([entry(1, 'insert', null, 'failed')])).toMatchObject([{ possible: [null] }]);
-    expect(only([entry(1, 'insert', null, 'killed')])).toMatchObject([
-      { key: undefined, number: 'W1', possible: [null, { token: 't1' }] },
+  it('follows a new kit from its number to its key', () => {
+    expect(only([entry(1, null, 'ok', { key: '77' }), entry(2, '77', 'ok')])).toEqual([
+      {
+        source: 'kit',
+        key: '77',
+        number: 'W1',
+        possible: [{ kitNumber: 'W1', orderId: 't2' }],
+        acknowledged: 2,
+      },
     ]);
   });
 
-  it('says nothing of an untouched row whose first write was cut off', () => {
-    expect(only([entry(1, 'update', 'a', 'killed')])).toMatchObject([
-      { possible: [], doubtful: true },
+  it('expects nothing of a kit that was refused, and either of one that was cut off', () => {
+    expect(only([entry(1, null, 'refused')])).toMatchObject([{ possible: [null] }]);
+    expect(only([entry(1, null, 'killed')])).toMatchObject([
+      { key: undefined, number: 'W1', possible: [null, { kitNumber: 'W1', orderId: 't1' }] },
     ]);
+  });
+
+  it('expects anything of an untouched kit whose first change was cut off, but that it is there', () => {
+    expect(only([entry(1, 'a', 'killed')])).toMatchObject([{ possible: [{}, { orderId: 't1' }] }]);
   });
 });
 
@@ -97,7 +106,7 @@ describe('the ledger file', () => {
   it('loses at most the record being written when the process is cut off at any byte', async () => {
     const ledger = openLedger(directory, 0);
     for (let n = 1; n <= 5; n += 1) {
-      ledger.append(intent(n, 'update', `k${n}`));
+      ledger.append(intent(n, `k${n}`));
       ledger.append(outcome(n, 'ok', `k${n}`));
     }
     ledger.close();
@@ -108,9 +117,9 @@ describe('the ledger file', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: whole.length }), async (length) => {
         writeFileSync(path, whole.slice(0, length));
         const next = openLedger(directory, 0);
-        next.append(intent(9, 'update', 'k9'));
+        next.append(intent(9, 'k9'));
         next.close();
-        const entries = await readLedger(directory);
+        const { entries } = await readLedger(directory);
         // A last line that lacks only its line end is whole.
         const records = whole
           .slice(0, length)

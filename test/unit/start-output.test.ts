@@ -3,9 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { closingLines, succeeded } from '../../infra/local/cli/closing-table.ts';
 import type { Figures } from '../../infra/local/cli/figures.ts';
+import {
+  type Moments,
+  requestFigures,
+  WINDOWS,
+  windowOf,
+} from '../../infra/local/cli/request-windows.ts';
 import { openScreen, wrap } from '../../infra/local/cli/screen.ts';
 import { coveredSeconds } from '../../infra/local/cli/work-log.ts';
 
+const REQUESTS = { count: 1_234_567, errors: 0, p50: 1.1, p99: 123.4, max: 12_345 };
 const FIGURES: Figures = {
   rows: { kit: 1_000_000, practitioner_kits: 1_000_000 },
   rowsPerSecond: 123_456,
@@ -15,9 +22,18 @@ const FIGURES: Figures = {
   batchId: '00000000-0000-0000-0000-000000000000',
   phases: [{ name: 'phase2-migration', seconds: 1_234.5 }],
   flips: [{ to: 'copying', heldMs: 12.3 }],
-  writes: { acknowledged: 123_456, found: 123_456, lost: 0, unexpected: 0 },
+  writes: { acknowledged: 123_456, found: 123_456, lost: 0, unexpected: 0, repeated: 12 },
   reads: { checked: 100, stale: 0 },
   writersHeldMs: { p50: 1.1, p99: 123.4, max: 12_345 },
+  requests: {
+    all: REQUESTS,
+    before: REQUESTS,
+    analysis: REQUESTS,
+    copy: REQUESTS,
+    flips: REQUESTS,
+    after: REQUESTS,
+    rollback: REQUESTS,
+  },
 };
 const plain = { good: (text: string) => text, bad: (text: string) => text };
 
@@ -31,6 +47,8 @@ describe('the closing table', () => {
   it.each<[string, Partial<Figures>]>([
     ['a lost write', { writes: { ...FIGURES.writes, lost: 1 } }],
     ['a row that nobody wrote', { writes: { ...FIGURES.writes, unexpected: 1 } }],
+    ['a stale read', { reads: { checked: 100, stale: 1 } }],
+    ['a failed request', { requests: { ...FIGURES.requests, all: { ...REQUESTS, errors: 1 } } }],
     ['a mismatch', { parity: { compared: 1, mismatched: 1 } }],
     ['no comparison', { parity: { compared: 0, mismatched: 0 } }],
     ['another stage', { stage: 'unified' }],
@@ -38,6 +56,53 @@ describe('the closing table', () => {
   ])('does not call %s a success', (_what, fault) => {
     expect(succeeded(FIGURES)).toBe(true);
     expect(succeeded({ ...FIGURES, ...fault })).toBe(false);
+  });
+});
+
+describe('the windows of requests', () => {
+  const moments: Moments = {
+    analysis: 1_000,
+    copy: 2_000,
+    after: 3_000,
+    rollback: 4_000,
+    flips: [
+      { from: 2_000, until: 2_010 },
+      { from: 3_000, until: 3_020 },
+    ],
+  };
+  const at = (from: number, ms = 1) => windowOf(moments, { at: from, ms });
+
+  it('go by when a request began, but a flip takes all that it may have held', () => {
+    expect([500, 1_500, 2_500, 3_500, 4_500].map((from) => at(from))).toEqual([
+      'before',
+      'analysis',
+      'copy',
+      'after',
+      'rollback',
+    ]);
+    expect(at(1_990, 11)).toBe('flips');
+    expect(at(3_019, 500)).toBe('flips');
+    expect(at(1_990, 9)).toBe('analysis');
+    expect(at(3_020)).toBe('after');
+  });
+
+  it('have every request in one of them, and each in all', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ at: fc.nat(5_000), ms: fc.nat(100), error: fc.boolean() })),
+        (exchanges) => {
+          const figures = requestFigures(
+            moments,
+            exchanges.map((one) => ({ kind: 'exchange', write: false, status: 200, ...one })),
+          );
+          const sum = (key: 'count' | 'errors') =>
+            WINDOWS.reduce((total, window) => total + figures[window][key], 0);
+          expect(sum('count')).toBe(exchanges.length);
+          expect(sum('errors')).toBe(figures.all.errors);
+          expect(figures.all.errors).toBe(exchanges.filter(({ error }) => error).length);
+        },
+      ),
+    );
   });
 });
 

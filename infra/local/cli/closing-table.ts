@@ -1,14 +1,31 @@
 import type { Figures } from './figures.ts';
 import { count, milliseconds, seconds } from './numbers.ts';
+import { type RequestFigures, WINDOWS, type Window } from './request-windows.ts';
 import type { Screen } from './screen.ts';
 
 const LABEL = 24;
+
+const WINDOW_LABELS: Readonly<Record<Window | 'all', string>> = {
+  before: 'before',
+  analysis: 'analysis, rehearsal',
+  copy: 'during the copy',
+  flips: 'at the flips',
+  after: 'after',
+  rollback: 'on the way back',
+  all: 'all',
+};
+
+const columns = (...texts: readonly string[]): string =>
+  texts.map((text) => text.padStart(10)).join('');
+
+const requestColumns = ({ count: requests, errors, p50, p99, max }: RequestFigures): string =>
+  columns(count(requests), count(errors), milliseconds(p50), milliseconds(p99), milliseconds(max));
 
 /** The closing table, at most 80 columns wide. */
 export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'bad'>): string[] => {
   const row = (label: string, value: string) => `  ${label.padEnd(LABEL)}${value}`;
   const verdict = (good: boolean, text: string) => (good ? screen.good(text) : screen.bad(text));
-  const { rows, parity, writes, writersHeldMs, rollback, flips } = figures;
+  const { rows, parity, writes, reads, requests, writersHeldMs, rollback, flips } = figures;
   const exact = parity.compared > 0 && parity.mismatched === 0;
   const kept = writes.lost === 0 && writes.unexpected === 0;
   return [
@@ -32,6 +49,10 @@ export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'ba
       ? [row('', screen.bad(`${count(writes.unexpected)} rows that nobody wrote`))]
       : []),
     row(
+      'reads of own writes',
+      `${count(reads.checked)} checked, ${verdict(reads.stale === 0, `${count(reads.stale)} stale`)}`,
+    ),
+    row(
       'a write took',
       `p50 ${milliseconds(writersHeldMs.p50)}, p99 ${milliseconds(writersHeldMs.p99)}, longest ${milliseconds(writersHeldMs.max)}`,
     ),
@@ -41,6 +62,20 @@ export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'ba
         ? '-'
         : `longest ${milliseconds(Math.max(...flips.map(({ heldMs }) => heldMs)))} (${flips.length} flips)`,
     ),
+    ...(requests.all.count === 0
+      ? []
+      : [
+          row('requests', columns('number', 'errors', 'p50', 'p99', 'longest')),
+          ...[...WINDOWS, 'all' as const]
+            .filter((window) => requests[window].count > 0)
+            .map((window) => {
+              const figuresOfWindow = requestColumns(requests[window]);
+              return row(
+                `  ${WINDOW_LABELS[window]}`,
+                requests[window].errors > 0 ? screen.bad(figuresOfWindow) : figuresOfWindow,
+              );
+            }),
+        ]),
     ...figures.phases.map(({ name, seconds: spent }, index) =>
       row(index === 0 ? 'phases' : '', `${name.padEnd(20)}${seconds(spent).padStart(10)}`),
     ),
@@ -65,10 +100,23 @@ export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'ba
   ];
 };
 
-/** Whether a run shows what it must: an exact parity, no lost write, and the stage it was to reach. */
-export const succeeded = ({ parity, writes, rollback, stage, goal }: Figures): boolean =>
+/**
+ * Whether a run shows what it must: an exact parity, no lost write, no stale read, no request that failed, and
+ * the stage it was to reach.
+ */
+export const succeeded = ({
+  parity,
+  writes,
+  reads,
+  requests,
+  rollback,
+  stage,
+  goal,
+}: Figures): boolean =>
   parity.compared > 0 &&
   parity.mismatched === 0 &&
   writes.lost === 0 &&
   writes.unexpected === 0 &&
+  reads.stale === 0 &&
+  requests.all.errors === 0 &&
   (rollback === undefined ? stage === goal : rollback.legacyIntact !== false);

@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readRowsDeleted } from '@unified-kits/data';
 import { NoGo, SOURCES, type Store, UnifiedKitsError } from '@unified-kits/domain';
-import { FlagStore } from '../../../functions/runtime/flag-store.ts';
 import { compareOriginal, dropOriginal, hasOriginal } from '../legacy/original.ts';
 import { quantiles } from '../writers/latencies.ts';
-import { type LedgerEntry, readLedger } from '../writers/ledger.ts';
+import { type LedgerContent, readLedger } from '../writers/ledger.ts';
 import { dropWriterLogin } from '../writers/login.ts';
-import { type RunningWriters, startWriters } from '../writers/start-writers.ts';
+import {
+  type RunningWriters,
+  startWriters,
+  type WriterCounters,
+} from '../writers/start-writers.ts';
 import { type LedgerVerdict, touchedKeys, verifyLedger } from '../writers/verify-ledger.ts';
-import type { WriterCounters } from '../writers/writer.ts';
+import { writtenColumns } from '../writers/written-fields.ts';
 import type { Cleanup } from './cleanup.ts';
 import {
   analyse,
@@ -20,19 +23,17 @@ import {
   standing,
 } from './executions.ts';
 import { type Figures, type RollbackFigures, readFigures } from './figures.ts';
-import type { Prepared } from './prepare.ts';
+import type { Prepared, PreparedWriters } from './prepare.ts';
+import { readMoments, requestFigures } from './request-windows.ts';
 import type { RunState } from './run-state.ts';
 import { wrap } from './screen.ts';
 import type { Target } from './target.ts';
 
+/** How long the writers are alone before anything begins, in milliseconds: what all else is compared with. */
+const BEFOREHAND_MS = 2_000;
 /** How long the writers go on once a stage has been reached, in milliseconds: they must be seen to go on. */
 const AFTERWARDS_MS = 1_000;
 const NO_WRITES: LedgerVerdict = { acknowledged: 0, found: 0, lost: 0, unexpected: 0, keys: [] };
-
-const UNWRITTEN = {
-  written: { kit: [], practitioner_kits: [] },
-  shapes: { kit: undefined, practitioner_kits: undefined },
-};
 
 /** A writer that stopped by itself: what it would have shown was not shown. */
 export class WriterFailed extends UnifiedKitsError {
@@ -49,52 +50,88 @@ export class WriterFailed extends UnifiedKitsError {
 export interface Demo extends Stageplay {
   readonly target: Target;
   readonly prepared: Prepared;
+  readonly writers: PreparedWriters | undefined;
   readonly state: RunState;
   readonly counters: WriterCounters;
   readonly cleanup: Cleanup;
-  readonly environment: string;
-  /** Writes per second of each writer. */
+  /** Operations per second of each writer. */
   readonly rate: number;
 }
 
+/** Tells what the API does not let owners do with this database. */
+const showRefusals = ({ screen }: Demo, { abilities }: RunningWriters): void => {
+  for (const source of SOURCES) {
+    const able = abilities[source];
+    const refusals = able?.refusals ?? ['no kit has an owner to try with'];
+    if (refusals.length === 0) continue;
+    const unable = able?.token === undefined && able?.creation === undefined;
+    const text = `${source}: ${unable ? 'nothing can be written through the API' : 'not all can be written through the API'} (${refusals.join('; ')})`;
+    for (const line of wrap(text, '', '  ')) screen.line(screen.dim(line));
+  }
+};
+
 const beginWriting = async (demo: Demo): Promise<RunningWriters | undefined> => {
-  const { prepared, target, system, state, counters, cleanup, rate, environment } = demo;
-  if (prepared.writers === undefined) return undefined;
-  const running = await startWriters(prepared.writers.plan, {
+  const { writers, prepared, target, system, state, counters, cleanup, rate } = demo;
+  const { api } = system;
+  if (writers === undefined || api === undefined) return undefined;
+  const starting = startWriters(writers.plan, {
     directory: target.stateDirectory,
-    url: prepared.writers.url,
-    flags: () => new FlagStore(system.ssm, environment),
+    api,
+    binding: prepared.binding,
     rate,
     seed: state.seedNumber,
     counters,
   });
-  cleanup.add(() => running.stop());
+  // An interruption may come while they start: then they are stopped once they have.
+  cleanup.add(() =>
+    starting.then(
+      (running) => running.stop(),
+      () => undefined,
+    ),
+  );
+  const running = await starting;
+  showRefusals(demo, running);
   return running;
 };
 
 /** Lets the writers go on for a moment, stops them, and looks for every acknowledged write. */
 const endWriting = async (
-  demo: Demo,
+  { writers, prepared, target, db, screen }: Demo,
   running: RunningWriters | undefined,
   store: Store,
-): Promise<{ verdict: LedgerVerdict; entries: readonly LedgerEntry[] }> => {
-  const { prepared, target, db, screen } = demo;
+): Promise<{ verdict: LedgerVerdict; ledger: LedgerContent }> => {
   if (running !== undefined) {
     await sleep(AFTERWARDS_MS);
     await running.stop();
     const fault = running.fault();
     if (fault !== undefined) throw new WriterFailed(fault);
   }
-  const entries = await readLedger(target.stateDirectory);
-  if (prepared.writers === undefined) return { verdict: NO_WRITES, entries };
-  const verdict = await verifyLedger(db, prepared.writers.plan.shapes, entries, store);
+  const ledger = await readLedger(target.stateDirectory);
+  if (writers === undefined) return { verdict: NO_WRITES, ledger };
+  const verdict = await verifyLedger(db, prepared.binding, ledger.entries, store);
   if (verdict.keys.length > 0)
-    screen.line(screen.bad(`rows that are not as they must be: ${verdict.keys.join(', ')}`));
-  return { verdict, entries };
+    screen.line(screen.bad(`kits that are not as they must be: ${verdict.keys.join(', ')}`));
+  return { verdict, ledger };
 };
 
-const heldMs = (entries: readonly LedgerEntry[]) =>
-  quantiles(entries.flatMap(({ outcome }) => (outcome?.result === 'ok' ? [outcome.ms] : [])));
+/** What the writers saw, from the ledger. */
+const writerFigures = async (
+  { db, state }: Demo,
+  batchId: string,
+  { acknowledged, found, lost, unexpected }: LedgerVerdict,
+  { entries, exchanges, checks }: LedgerContent,
+): Promise<Pick<Figures, 'writes' | 'reads' | 'writersHeldMs' | 'requests'>> => ({
+  writes: {
+    acknowledged,
+    found,
+    lost,
+    unexpected,
+    repeated: entries.filter(({ outcome }) => outcome !== undefined && outcome.tries > 1).length,
+  },
+  reads: { checked: checks.length, stale: checks.filter(({ stale }) => stale).length },
+  writersHeldMs: quantiles(exchanges.flatMap(({ write, ms }) => (write ? [ms] : []))),
+  requests: requestFigures(await readMoments(db, batchId, new Date(state.startedAt)), exchanges),
+});
 
 /** While a foreign key points at a legacy table, `unified` is refused: the dual-write window stays open. */
 const goalOf = ({ prepared, screen }: Demo): Goal => {
@@ -118,7 +155,7 @@ const goalOf = ({ prepared, screen }: Demo): Goal => {
  * @throws {ExecutionFailed} when a workflow ended otherwise than well.
  */
 export const migrate = async (demo: Demo): Promise<Figures> => {
-  const { db, screen, state, counters } = demo;
+  const { db, screen, state } = demo;
   const before = await standing(db);
   const closed = before.stage === 'closed' && before.active === undefined;
   const goal = goalOf(demo);
@@ -126,6 +163,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
   if (closed) screen.line(`batch ${before.batchId ?? ''} is closed already`);
   else {
     running = await beginWriting(demo);
+    if (running !== undefined && before.active === undefined) await sleep(BEFOREHAND_MS);
     let reportId: string | undefined = before.active?.reportId ?? undefined;
     if (before.active?.kind === 'full')
       screen.line(`going on with batch ${before.active.id} in stage "${before.stage}"`);
@@ -138,16 +176,11 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
     }
     await cutOver(demo, reportId, goal);
   }
-  const { verdict, entries } = await endWriting(demo, running, 'kits');
+  const { verdict, ledger } = await endWriting(demo, running, 'kits');
   const { batchId } = await standing(db);
   if (batchId === null) throw new UnifiedKitsError('NoBatch', 'the cutover ended without a batch');
   const since = new Date(state.startedAt);
   const figures = await readFigures(db, batchId, closed ? new Date(0) : since);
-  const { keys: _keys, ...writes } = verdict;
-  if (counters.reads > 0)
-    screen.line(
-      `writers: ${counters.redirected} writes redirected by the fence, ${counters.reads} reads of their own writes, ${counters.staleReads} stale`,
-    );
   return {
     ...figures,
     goal,
@@ -155,25 +188,21 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
       ...Object.entries(state.ownSeconds).map(([name, spent]) => ({ name, seconds: spent })),
       ...figures.phases,
     ],
-    writes,
-    reads: { checked: counters.reads, stale: counters.staleReads },
-    writersHeldMs: heldMs(entries),
+    ...(await writerFigures(demo, batchId, verdict, ledger)),
   };
 };
 
-/** Whether the legacy tables are what they were, plus the acknowledged writes; undefined: cannot be told. */
+/** Whether the legacy tables are what they were, plus the acknowledged writes; null: cannot be told. */
 const legacyIntact = async (
-  demo: Demo,
-  entries: readonly LedgerEntry[],
+  { db, prepared: { binding }, screen }: Demo,
+  { entries }: LedgerContent,
 ): Promise<boolean | null> => {
-  const { db, prepared, screen } = demo;
   if (!(await hasOriginal(db))) return null;
-  const { written, shapes } = prepared.writers?.plan ?? UNWRITTEN;
   const { differing, keys } = await compareOriginal(
     db,
-    prepared.binding,
-    written,
-    await touchedKeys(db, shapes, entries, 'legacy'),
+    binding,
+    writtenColumns(binding),
+    await touchedKeys(db, binding, entries),
   );
   if (differing > 0)
     screen.line(
@@ -191,16 +220,15 @@ export const takeBack = async (demo: Demo, before: Figures): Promise<Figures> =>
   const { db, state } = demo;
   const running = await beginWriting(demo);
   await rollBack(demo, before.batchId);
-  const { verdict, entries } = await endWriting(demo, running, 'legacy');
+  const { verdict, ledger } = await endWriting(demo, running, 'legacy');
   const rowsDeleted = await db.transaction({ asEngine: true, readOnly: true }, (session) =>
     readRowsDeleted(session, before.batchId),
   );
-  const intact = await legacyIntact(demo, entries);
+  const intact = await legacyIntact(demo, ledger);
   const rollback: RollbackFigures = {
     rowsDeleted,
     legacyIntact: intact === null ? null : intact && verdict.lost + verdict.unexpected === 0,
   };
-  const { keys: _keys, ...writes } = verdict;
   const now = await readFigures(db, before.batchId, new Date(state.startedAt));
   return {
     ...before,
@@ -210,15 +238,13 @@ export const takeBack = async (demo: Demo, before: Figures): Promise<Figures> =>
       ...before.phases.filter(({ name }) => !now.phases.some((phase) => phase.name === name)),
       ...now.phases,
     ],
-    writes,
-    reads: { checked: demo.counters.reads, stale: demo.counters.staleReads },
-    writersHeldMs: heldMs(entries),
+    ...(await writerFigures(demo, before.batchId, verdict, ledger)),
     rollback,
   };
 };
 
 /** Removes what only this run needed in the database. */
-export const tidy = async ({ db, prepared, state }: Demo): Promise<void> => {
+export const tidy = async ({ db, writers, state }: Demo): Promise<void> => {
   if (state.rollback) await dropOriginal(db);
-  if (prepared.writers !== undefined) await dropWriterLogin(db);
+  if (writers !== undefined) await dropWriterLogin(db);
 };

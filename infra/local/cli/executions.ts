@@ -8,7 +8,7 @@ import {
 } from '@unified-kits/data';
 import { NoGo, UnifiedKitsError } from '@unified-kits/domain';
 import type { System } from '../system.ts';
-import type { WriterCounters } from '../writers/writer.ts';
+import type { WriterCounters } from '../writers/start-writers.ts';
 import { seconds } from './numbers.ts';
 import type { Screen } from './screen.ts';
 import { showReport } from './show-report.ts';

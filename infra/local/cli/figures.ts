@@ -3,6 +3,7 @@ import { SOURCES, type Source } from '@unified-kits/domain';
 import type { Quantiles } from '../writers/latencies.ts';
 import type { LedgerVerdict } from '../writers/verify-ledger.ts';
 import type { Goal } from './executions.ts';
+import type { RequestFigures, Window } from './request-windows.ts';
 import { copySeconds, type PhaseSeconds, phaseSeconds } from './work-log.ts';
 
 /** What the migration did, from what it recorded in the database. */
@@ -27,11 +28,16 @@ export interface RollbackFigures {
 export interface Figures extends MigrationFigures {
   /** The stage that the run was to reach. */
   readonly goal: Goal;
-  readonly writes: Pick<LedgerVerdict, 'acknowledged' | 'found' | 'lost' | 'unexpected'>;
-  /** Reads of a row just written, in this process, and how many did not show the write. */
+  readonly writes: Pick<LedgerVerdict, 'acknowledged' | 'found' | 'lost' | 'unexpected'> & {
+    /** Those that were sent more than once, because an answer was lost. */
+    readonly repeated: number;
+  };
+  /** Reads of what was written before, and how many did not show it. */
   readonly reads: { readonly checked: number; readonly stale: number };
-  /** How long writers waited for their writes, over the whole run. */
+  /** How long writers waited for the answers to their writes, in milliseconds, over the whole run. */
   readonly writersHeldMs: Quantiles;
+  /** All requests of the run, and those of each part of it; times in milliseconds. */
+  readonly requests: Readonly<Record<Window | 'all', RequestFigures>>;
   readonly rollback?: RollbackFigures;
 }
 

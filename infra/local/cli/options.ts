@@ -8,7 +8,7 @@ export interface StartOptions {
   readonly seedNumber: number;
   /** Undefined: 4 on data of ours, none on a database that is not. */
   readonly writers: number | undefined;
-  /** Writes per second of each writer. */
+  /** Operations per second of each writer. */
   readonly rate: number;
   /** Checks, one a second, of each monitoring window. */
   readonly monitorChecks: number;
@@ -52,13 +52,13 @@ const program = () =>
     .addOption(
       new Option(
         '--writers <n>',
-        'concurrent writers (default: 4 on generated data, 0 on a given database; they change rows)',
+        'concurrent writers, clients of the API (default: 4 on generated data, 0 on a given database; they change kits)',
       ).argParser(whole(0, 32)),
     )
     .addOption(
-      new Option('--rate <n>', 'writes per second of each writer')
+      new Option('--rate <n>', 'operations per second of each writer')
         .argParser(whole(1, 1_000))
-        .default(25),
+        .default(12),
     )
     .addOption(
       new Option(

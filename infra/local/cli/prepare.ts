@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   type Binding,
   bindMapping,
@@ -9,13 +7,14 @@ import {
   openDatabase,
   readStage,
 } from '@unified-kits/data';
-import { InvalidInput, STAGE_DEFINITIONS } from '@unified-kits/domain';
+import { InvalidInput } from '@unified-kits/domain';
 import { plantBlockers } from '../legacy/blockers.ts';
 import { generateLegacy } from '../legacy/generate.ts';
 import { takeOriginal } from '../legacy/original.ts';
 import { REFERENCE_SCHEMA } from '../legacy/reference-schema.ts';
 import { writerLogin } from '../writers/login.ts';
 import { type WritersPlan, writersPlan } from '../writers/plan.ts';
+import { writtenColumns } from '../writers/written-fields.ts';
 import type { RunState } from './run-state.ts';
 import type { Target } from './target.ts';
 
@@ -49,57 +48,49 @@ export const seed = async (target: Target, state: RunState): Promise<void> => {
 export interface Prepared {
   readonly db: Database;
   readonly binding: Binding;
-  readonly writers: { readonly plan: WritersPlan; readonly url: string } | undefined;
 }
 
 /**
- * Opens the database, binds the mapping, and makes the writers' login and plan.
+ * Opens the database, binds the mapping, and makes the tables that the service needs in every stage.
  *
  * @throws {MappingMismatch} naming every place where the mapping does not fit the database.
  */
 export const prepare = async (
-  target: Target,
-  state: RunState,
+  { databaseUrl }: Target,
   mappingPath: string | undefined,
 ): Promise<Prepared> => {
-  const db = openDatabase(target.databaseUrl, 4);
+  const db = openDatabase(databaseUrl, 4);
   try {
     const mapping = await loadMapping(mappingPath);
     const binding = await db.transaction({}, (session) => bindMapping(session, mapping));
     await installTracking(db);
-    return { db, binding, writers: await prepareWriters(db, binding, target, state) };
+    return { db, binding };
   } catch (error) {
     await db.close();
     throw error;
   }
 };
 
-const prepareWriters = async (
-  db: Database,
-  binding: Binding,
+/** Who writes meanwhile, and the login of the service that they write through. */
+export interface PreparedWriters {
+  readonly plan: WritersPlan;
+  readonly serviceUrl: string;
+}
+
+export const prepareWriters = async (
+  { db, binding }: Prepared,
   target: Target,
-  state: RunState,
-): Promise<Prepared['writers']> => {
-  if (state.writers === 0) return undefined;
-  const { stage } = await db.transaction({ readOnly: true }, readStage);
-  const planned = await stat(join(target.stateDirectory, 'writers.json')).then(
-    () => true,
-    () => false,
-  );
-  // What a writer may do is found by trying on the legacy tables: past the switch it is too late to begin.
-  if (!planned && STAGE_DEFINITIONS[stage].writes !== 'legacy') return undefined;
-  const url = await writerLogin(db, binding, target.databaseUrl);
-  const plan = await writersPlan(db, binding, {
-    directory: target.stateDirectory,
-    writerUrl: url,
-    writers: state.writers,
-  });
-  return { plan, url };
+  writers: number,
+): Promise<PreparedWriters | undefined> => {
+  if (writers === 0) return undefined;
+  return {
+    serviceUrl: await writerLogin(db, binding, target.databaseUrl),
+    plan: await writersPlan(db, binding, { directory: target.stateDirectory, writers }),
+  };
 };
 
 /** Remembers the legacy content that a rollback must bring back. */
-export const rememberOriginal = async ({ db, binding, writers }: Prepared): Promise<void> => {
+export const rememberOriginal = async ({ db, binding }: Prepared): Promise<void> => {
   const { stage } = await db.transaction({ readOnly: true }, readStage);
-  if (stage === 'legacy')
-    await takeOriginal(db, binding, writers?.plan.written ?? { kit: [], practitioner_kits: [] });
+  if (stage === 'legacy') await takeOriginal(db, binding, writtenColumns(binding));
 };

@@ -66,3 +66,5 @@ export const forgetRun = async (directory: string): Promise<void> => {
 export const parametersFile = (directory: string): string => join(directory, 'parameters.json');
 /** Where the functions' log lines go, out of the operator's way. */
 export const functionsLog = (directory: string): string => join(directory, 'functions.log');
+/** The key of the local issuer of tokens. */
+export const issuerKeyFile = (directory: string): string => join(directory, 'issuer-key.json');

@@ -10,10 +10,11 @@ import { analyse, standing } from './executions.ts';
 import type { Figures } from './figures.ts';
 import { count } from './numbers.ts';
 import type { StartOptions } from './options.ts';
-import { type Prepared, prepare, rememberOriginal, seed } from './prepare.ts';
+import { type Prepared, prepare, prepareWriters, rememberOriginal, seed } from './prepare.ts';
 import {
   forgetRun,
   functionsLog,
+  issuerKeyFile,
   loadRun,
   newRun,
   parametersFile,
@@ -143,12 +144,11 @@ export const run = async (
   }
 
   const preparing = performance.now();
-  const first = await prepare(target, { ...state, writers: 0 }, options.mappingPath);
-  await forgetOlder(target, first, state);
-  await saveRun(directory, state);
-  await first.db.close();
-  const prepared = await prepare(target, state, options.mappingPath);
+  const prepared = await prepare(target, options.mappingPath);
   cleanup.add(() => prepared.db.close());
+  await forgetOlder(target, prepared, state);
+  await saveRun(directory, state);
+  const writers = await prepareWriters(prepared, target, state.writers);
   if (state.step === 'prepare') {
     if (state.rollback) await rememberOriginal(prepared);
     const [clock] = await prepared.db.query<{ now: Date }>('select clock_timestamp() as now');
@@ -163,20 +163,24 @@ export const run = async (
     databaseUrl: target.databaseUrl,
     stateFile: parametersFile(directory),
     environment: ENVIRONMENT,
-    ...(options.mappingPath === undefined ? {} : { mappingPath: options.mappingPath }),
+    mappingPath: options.mappingPath,
+    service: writers && {
+      databaseUrl: writers.serviceUrl,
+      issuerKeyFile: issuerKeyFile(directory),
+    },
     log: (line) => appendFileSync(functionsLog(directory), `${line}\n`, { mode: 0o600 }),
   });
   cleanup.add(() => system.stop({ graceMs: GRACE_MS }));
   const demo: Demo = {
     target,
     prepared,
+    writers,
     db: prepared.db,
     system,
     screen,
     state,
     counters: newCounters(),
     cleanup,
-    environment: ENVIRONMENT,
     rate: options.rate,
     monitorChecks: options.monitorChecks,
   };

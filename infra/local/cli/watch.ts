@@ -7,7 +7,7 @@ import {
   readProgress,
   readStage,
 } from '@unified-kits/data';
-import type { WriterCounters } from '../writers/writer.ts';
+import type { WriterCounters } from '../writers/start-writers.ts';
 import { count } from './numbers.ts';
 import type { Screen } from './screen.ts';
 
@@ -67,7 +67,9 @@ export const watch = (
       ` ${stage.padEnd(10)} ${state}`,
       copying ? copyText(copy.copied, copy.expected) : '',
       noted > 0 ? `  backlog ${count(noted)}` : '',
-      counters === undefined ? '' : `  writes ${count(counters.acknowledged)}`,
+      counters === undefined || counters.requests === 0
+        ? ''
+        : `  requests ${count(counters.requests)}${counters.errors > 0 ? `, ${count(counters.errors)} errors` : ''}`,
     ].join('');
     screen.status(`${stage} ${state}`, text);
   };

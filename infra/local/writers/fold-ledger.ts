@@ -1,65 +1,62 @@
 import type { Source } from '@unified-kits/domain';
 import type { Content, LedgerEntry } from './ledger.ts';
 
-/** What a row may hold now; null: it is not there. */
+/** What a row may hold now, as far as the writers know; null: it is not there. */
 export type Possible = Content | null;
 
 /** What the ledger says of one row. */
 export interface ExpectedRow {
   readonly source: Source;
-  /** Undefined for an insert whose answer never came. */
+  /** Undefined for a new kit whose answer never came. */
   readonly key: string | undefined;
-  /** Of a row that a writer inserted. */
+  /** Of a kit that a writer made. */
   readonly number: string | undefined;
-  /** The last acknowledged content, and that of every later write whose outcome is unknown. */
+  /** What the acknowledged writes have left, with and without each later one that nobody heard of again. */
   readonly possible: readonly Possible[];
   readonly acknowledged: number;
-  /** An outcome is missing: nobody may write the row again, or its content could not be told. */
-  readonly doubtful: boolean;
 }
 
 const nameOf = (entry: LedgerEntry, keyOfNumber: ReadonlyMap<string, string>) => {
   const { intent, outcome } = entry;
+  const number = intent.key === null ? intent.content.kitNumber : undefined;
   const key =
     intent.key ??
     outcome?.key ??
-    (intent.number === null ? undefined : keyOfNumber.get(intent.number));
-  return { key: key ?? undefined, name: `${intent.source}:${key ?? `number ${intent.number}`}` };
+    (number === undefined ? undefined : keyOfNumber.get(number)) ??
+    undefined;
+  return { key, number, name: `${intent.source}:${key ?? `number ${number}`}` };
 };
 
+/** A change leaves alone what it does not name. */
+const merged = (before: Possible, { content }: LedgerEntry['intent']): Possible => ({
+  ...before,
+  ...content,
+});
+
 /**
- * What every written row must hold. An insert is known by its kit number until its key is known; a
- * write that failed changed nothing; a write without an outcome may have happened or not.
+ * What every written row must hold. A new kit is known by its number until its key is known; a write that
+ * was refused changed nothing; a write without an outcome may have happened or not.
  */
 export const foldLedger = (entries: readonly LedgerEntry[]): ReadonlyMap<string, ExpectedRow> => {
   const keyOfNumber = new Map<string, string>();
   for (const { intent, outcome } of entries)
-    if (intent.number !== null && outcome?.key != null) keyOfNumber.set(intent.number, outcome.key);
+    if (intent.key === null && intent.content.kitNumber !== undefined && outcome?.key != null)
+      keyOfNumber.set(intent.content.kitNumber, outcome.key);
   const rows = new Map<string, ExpectedRow>();
   for (const entry of entries) {
     const { intent, outcome } = entry;
-    const { key, name } = nameOf(entry, keyOfNumber);
+    const { key, number, name } = nameOf(entry, keyOfNumber);
     const before = rows.get(name);
-    const result = outcome?.result ?? 'unknown';
-    const after: Possible = intent.op === 'delete' ? null : intent.content;
-    const earlier = before?.possible ?? (intent.op === 'insert' ? [null] : undefined);
-    if (result === 'failed' && before === undefined && intent.op !== 'insert') continue;
-    const possible =
-      result === 'ok'
-        ? [after]
-        : result === 'failed'
-          ? (earlier ?? [])
-          : // Nobody knows what an untouched row held: an unknown first write leaves it unjudged.
-            earlier === undefined
-            ? []
-            : [...earlier, after];
+    // Of a kit that was there already nothing is known, but that it is there.
+    const earlier = before?.possible ?? [intent.key === null ? null : {}];
+    const after = earlier.map((one) => merged(one, intent));
     rows.set(name, {
       source: intent.source,
       key: key ?? before?.key,
-      number: intent.number ?? before?.number,
-      possible,
-      acknowledged: (before?.acknowledged ?? 0) + (result === 'ok' ? 1 : 0),
-      doubtful: (before?.doubtful ?? false) || result === 'unknown',
+      number: number ?? before?.number,
+      possible:
+        outcome === undefined ? [...earlier, ...after] : outcome.result === 'ok' ? after : earlier,
+      acknowledged: (before?.acknowledged ?? 0) + (outcome?.result === 'ok' ? 1 : 0),
     });
   }
   return rows;

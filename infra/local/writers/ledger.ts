@@ -4,56 +4,84 @@ import { join } from 'node:path';
 import { SOURCES } from '@unified-kits/domain';
 import { z } from 'zod';
 
-/** What a write leaves in a row, in the words of `kits`. */
-const content = z.strictObject({
-  /** Unique to the write: what tells one write's content from another's. */
-  token: z.string(),
-  /** Absent where the mapping has no value map to choose from. */
-  status: z.string().optional(),
+/** A write as it is sent, but for the token: sent again it is the same request, byte for byte. */
+const request = z.strictObject({
+  method: z.enum(['POST', 'PATCH']),
+  path: z.string(),
+  /** `idempotency-key` of a POST; `if-match` of a PATCH that is sure of what it changes. */
+  headers: z.record(z.string(), z.string()),
+  body: z.string(),
 });
-export type Content = z.output<typeof content>;
+export type WriteRequest = z.output<typeof request>;
 
 const intent = z.strictObject({
   kind: z.literal('intent'),
   /** Number of the write, rising within one writer's file. */
   n: z.int(),
-  op: z.enum(['insert', 'update', 'delete']),
   source: z.enum(SOURCES),
-  /** The legacy id; null for an insert, whose id the store gives. */
+  /** The legacy id; null for a new kit, whose id the store gives. */
   key: z.string().nullable(),
-  /** The kit number that an insert gives; null otherwise. */
-  number: z.string().nullable(),
-  content: content.nullable(),
+  /** Whose kit it is. */
+  caller: z.strictObject({ userId: z.string(), practitionerId: z.string().optional() }),
+  contract: z.enum(['legacy', 'v2']),
+  request,
+  /** What the write leaves in the kit, by field, in the words of `kits`. */
+  content: z.record(z.string(), z.string()),
 });
 export type Intent = z.output<typeof intent>;
+export type Content = Intent['content'];
 
 const outcome = z.strictObject({
   kind: z.literal('outcome'),
   n: z.int(),
-  /** `unknown`: the answer never came, so the write may or may not have happened. */
-  result: z.enum(['ok', 'failed', 'unknown']),
-  store: z.enum(['legacy', 'kits']),
+  /** `refused`: it changed nothing. */
+  result: z.enum(['ok', 'refused']),
   key: z.string().nullable(),
-  /** SQLSTATE or system code of a failure. */
-  code: z.string().optional(),
-  /** From the first try to the answer, in milliseconds, with what the fence and its redirection took. */
-  ms: z.number(),
+  /** How often the request was sent until it was answered. */
+  tries: z.int(),
 });
 export type Outcome = z.output<typeof outcome>;
-const line = z.discriminatedUnion('kind', [intent, outcome]);
 
-/** A write as the ledger tells it: without an outcome where the process died before it wrote one. */
+const exchange = z.strictObject({
+  kind: z.literal('exchange'),
+  /** When the request was sent, in milliseconds of the epoch. */
+  at: z.number(),
+  /** Until the whole answer was there, in milliseconds. */
+  ms: z.number(),
+  write: z.boolean(),
+  /** 0 where the connection failed. */
+  status: z.int(),
+  /** Not an answer that this request was to have: a network failure, 5xx, an unexpected refusal. */
+  error: z.boolean(),
+});
+export type Exchange = z.output<typeof exchange>;
+
+/** A read of what was written before: whether it showed it. */
+const check = z.strictObject({ kind: z.literal('check'), stale: z.boolean() });
+export type Check = z.output<typeof check>;
+
+const line = z.discriminatedUnion('kind', [intent, outcome, exchange, check]);
+type Line = z.output<typeof line>;
+
+/** A write as the ledger tells it: without an outcome where no answer came, or none before the process died. */
 export interface LedgerEntry {
   readonly writer: number;
   readonly intent: Intent;
   readonly outcome: Outcome | undefined;
 }
 
+/** What all writers did, in each writer's order, by however many processes. */
+export interface LedgerContent {
+  readonly entries: readonly LedgerEntry[];
+  readonly exchanges: readonly Exchange[];
+  readonly checks: readonly Check[];
+}
+
 const fileName = (writer: number) => `ledger-${writer}.jsonl`;
 
 /** The append-only record of one writer. Each line is with the kernel before `append` returns. */
 export interface Ledger {
-  append(record: Intent | Outcome): void;
+  append(record: Line): void;
   close(): void;
 }
 
@@ -71,7 +99,7 @@ export const openLedger = (directory: string, writer: number): Ledger => {
   };
 };
 
-const parseLine = (text: string): Intent | Outcome | undefined => {
+const parseLine = (text: string): Line | undefined => {
   try {
     return line.parse(JSON.parse(text));
   } catch (error) {
@@ -81,22 +109,25 @@ const parseLine = (text: string): Intent | Outcome | undefined => {
   }
 };
 
-/** Every write of every writer, in each writer's order. */
-export const readLedger = async (directory: string): Promise<readonly LedgerEntry[]> => {
+/** Reads every writer's file. */
+export const readLedger = async (directory: string): Promise<LedgerContent> => {
   const entries: LedgerEntry[] = [];
+  const exchanges: Exchange[] = [];
+  const checks: Check[] = [];
   for (const name of (await readdir(directory)).sort()) {
     const writer = /^ledger-(\d+)\.jsonl$/.exec(name)?.[1];
     if (writer === undefined) continue;
     const intents = new Map<number, Intent>();
     const outcomes = new Map<number, Outcome>();
     for (const text of (await readFile(join(directory, name), 'utf8')).split('\n')) {
-      if (text === '') continue;
-      const record = parseLine(text);
+      const record = text === '' ? undefined : parseLine(text);
       if (record?.kind === 'intent') intents.set(record.n, record);
       else if (record?.kind === 'outcome') outcomes.set(record.n, record);
+      else if (record?.kind === 'exchange') exchanges.push(record);
+      else if (record?.kind === 'check') checks.push(record);
     }
     for (const [n, one] of intents)
       entries.push({ writer: Number(writer), intent: one, outcome: outcomes.get(n) });
   }
-  return entries;
+  return { entries, exchanges, checks };
 };

@@ -11,18 +11,18 @@ import {
 import { SOURCES } from '@unified-kits/domain';
 
 /**
- * The login that the writers use: a member of the application's role, never of the engine's. Logins are
- * the whole server's, so each database has one of its own.
+ * The login of the service that the writers write through: a member of the application's role, never of the
+ * engine's. Logins are the whole server's, so each database has one of its own.
  */
 const loginOf = async (session: Session): Promise<string> =>
   (await session.query(`select 'kits_demo_writer_' || left(md5(current_database()), 8) as name`))
     .rows[0].name;
 
 /**
- * Makes the writers' login and gives the application's role what a service needs on the legacy tables:
+ * Makes the service's login and gives the application's role what a service needs on the legacy tables:
  * an organisation's own services have that already. A new password each time, which is kept nowhere.
  *
- * @returns the connection string of the writers.
+ * @returns the connection string of the service.
  * @throws pg.DatabaseError when the operator may not make roles or pass on these rights.
  */
 export const writerLogin = async (
@@ -79,7 +79,7 @@ export const writerLogin = async (
   return url.href;
 };
 
-/** Removes the writers' login; what the application's role may do stays. */
+/** Removes the service's login; what the application's role may do stays. */
 export const dropWriterLogin = (db: Database): Promise<void> =>
   db.transaction({ lockTimeoutMs: 5_000 }, async (session) => {
     await session.query(`drop role if exists ${await loginOf(session)}`);

@@ -1,110 +1,93 @@
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Binding, type Database, quoteIdentifier } from '@unified-kits/data';
+import { type Binding, type Database, qualifiedName, quoteIdentifier } from '@unified-kits/data';
 import { SOURCES, type Source } from '@unified-kits/domain';
-import pg from 'pg';
 import { z } from 'zod';
-import { probeShapes } from './probe-shape.ts';
-import { type WriteShape, writtenColumns } from './write-shape.ts';
 
 const FILE = 'writers.json';
-/** Existing rows of each source that one writer owns. */
-const ROWS_PER_WRITER = 400;
+/** Existing kits of each source that one writer owns. */
+const KITS_PER_WRITER = 40;
 
-const sourcePlan = z.strictObject({
-  token: z.strictObject({ legacyColumn: z.string(), kitsColumn: z.string().optional() }),
-  statuses: z.array(z.strictObject({ legacy: z.string(), unified: z.string() })),
-  inserts: z.boolean(),
-  /** Legacy ids of existing rows, one list per writer: no row has two writers. */
-  keys: z.array(z.array(z.string())),
+const kit = z.strictObject({
+  source: z.enum(SOURCES),
+  /** The legacy id. */
+  key: z.string(),
+  userId: z.string(),
+  practitionerId: z.string().optional(),
 });
+/** An existing kit, and whose it is. */
+export type PlannedKit = z.output<typeof kit>;
+
 const planSchema = z.strictObject({
-  writers: z.int(),
-  sources: z.strictObject({
-    kit: sourcePlan.optional(),
-    practitioner_kits: sourcePlan.optional(),
-  }),
+  /** In every kit number and token of this run, so that another run's are not met again. */
+  tag: z.string(),
+  /** One list per writer: no kit has two. */
+  kits: z.array(z.array(kit)),
 });
-type StoredPlan = z.output<typeof planSchema>;
+/** Who writes which kits. Made once per run and kept: a resumed run goes on with the same ones. */
+export type WritersPlan = z.output<typeof planSchema>;
 
-/** Who writes which rows, and how. Made once per run and kept: a resumed run goes on with the same rows. */
-export interface WritersPlan {
-  readonly writers: number;
-  readonly shapes: Readonly<Record<Source, WriteShape | undefined>>;
-  /** Legacy ids of existing rows by source, one list per writer. */
-  readonly keys: Readonly<Record<Source, readonly (readonly string[])[]>>;
-  readonly written: Readonly<Record<Source, readonly string[]>>;
-}
+/** The owner's rows that the service asks for: a kit without them is nobody's to see. */
+const ownerOf = (binding: Binding, source: Source) => {
+  const { users, target, sources } = binding.mapping;
+  const column = `s.${quoteIdentifier(binding.sources[source].ownerColumn.name)}`;
+  if (source === 'kit')
+    return {
+      join: `join ${qualifiedName(users.schema, users.table)} o on o.${quoteIdentifier(users.id)} = cast(${column} as ${target.userIdType})`,
+      userId: `${column}::text`,
+      practitionerId: 'null::text',
+    };
+  const { practitioners } = sources.practitioner_kits.owner;
+  const userId = `o.${quoteIdentifier(practitioners.userId)}`;
+  return {
+    join: `join ${qualifiedName(practitioners.schema, practitioners.table)} o on o.${quoteIdentifier(practitioners.id)} = cast(${column} as ${target.practitionerIdType}) and ${userId} is not null`,
+    userId: `${userId}::text`,
+    practitionerId: `${column}::text`,
+  };
+};
 
-/** Some existing keys, without reading more than a sample of a large table. */
-const sampleKeys = async (
+/** Some existing kits with their owners, without reading more than a sample of a large table. */
+export const sampleKits = async (
   db: Database,
   binding: Binding,
   source: Source,
   count: number,
-): Promise<string[]> => {
+): Promise<PlannedKit[]> => {
   const { relation, id, catalog } = binding.sources[source];
   const perCent = Math.min(
     100,
     Math.max(0.001, (count * 400) / Math.max(catalog.estimatedRows, 1)),
   );
-  const rows = await db.query<{ key: string }>(
-    `select s.${quoteIdentifier(id.name)}::text as key from ${relation} s tablesample system ($1::real) repeatable (1) order by md5(s.${quoteIdentifier(id.name)}::text) limit $2`,
+  const key = `s.${quoteIdentifier(id.name)}::text`;
+  const owner = ownerOf(binding, source);
+  const rows = await db.query<{ key: string; userId: string; practitionerId: string | null }>(
+    `select ${key} as key, ${owner.userId} as "userId", ${owner.practitionerId} as "practitionerId"
+       from ${relation} s tablesample system ($1::real) repeatable (1) ${owner.join}
+      order by md5(${key}) limit $2`,
     [perCent, count],
     { readOnly: true },
   );
-  return rows.map(({ key }) => key);
+  return rows.map(({ practitionerId, ...rest }) => ({
+    source,
+    ...rest,
+    ...(practitionerId === null ? {} : { practitionerId }),
+  }));
 };
 
-const deal = (keys: readonly string[], writers: number): string[][] =>
-  Array.from({ length: writers }, (_, writer) =>
-    keys.filter((_key, index) => index % writers === writer),
-  );
-
-const makePlan = async (
-  db: Database,
-  binding: Binding,
-  writerUrl: string,
-  writers: number,
-): Promise<StoredPlan> => {
-  const keys = {
-    kit: await sampleKeys(db, binding, 'kit', ROWS_PER_WRITER * writers),
-    practitioner_kits: await sampleKeys(
-      db,
-      binding,
-      'practitioner_kits',
-      ROWS_PER_WRITER * writers,
+const makePlan = async (db: Database, binding: Binding, writers: number): Promise<WritersPlan> => {
+  const kits: PlannedKit[] = [];
+  for (const source of SOURCES)
+    kits.push(...(await sampleKits(db, binding, source, KITS_PER_WRITER * writers)));
+  return {
+    tag: randomBytes(2).toString('hex'),
+    kits: Array.from({ length: writers }, (_, writer) =>
+      kits.filter((_kit, index) => index % writers === writer),
     ),
   };
-  const client = new pg.Client({ connectionString: writerUrl });
-  await client.connect();
-  try {
-    const samples = Object.fromEntries(
-      SOURCES.flatMap((source) =>
-        keys[source][0] === undefined ? [] : [[source, keys[source][0]]],
-      ),
-    );
-    const shapes = await probeShapes(client, binding, samples);
-    const part = (source: Source) => {
-      const shape = shapes[source];
-      if (shape === undefined) return undefined;
-      const { token, statuses, inserts } = shape;
-      return { token, statuses, inserts, keys: deal(keys[source], writers) };
-    };
-    return planSchema.parse(
-      JSON.parse(
-        JSON.stringify({
-          writers,
-          sources: { kit: part('kit'), practitioner_kits: part('practitioner_kits') },
-        }),
-      ),
-    );
-  } finally {
-    await client.end();
-  }
 };
 
-const load = async (directory: string): Promise<StoredPlan | undefined> => {
+const load = async (directory: string): Promise<WritersPlan | undefined> => {
   try {
     return planSchema.parse(JSON.parse(await readFile(join(directory, FILE), 'utf8')));
   } catch (error) {
@@ -113,45 +96,15 @@ const load = async (directory: string): Promise<StoredPlan | undefined> => {
   }
 };
 
-/**
- * The plan of this run: the one in the run's directory, or a new one. A new one needs the legacy tables
- * to be authoritative, because what can be written is found by trying.
- */
+/** The plan of this run: the one in the run's directory, or a new one. */
 export const writersPlan = async (
   db: Database,
   binding: Binding,
-  options: { readonly directory: string; readonly writerUrl: string; readonly writers: number },
+  { directory, writers }: { readonly directory: string; readonly writers: number },
 ): Promise<WritersPlan> => {
-  let stored = await load(options.directory);
-  if (stored === undefined) {
-    stored = await makePlan(db, binding, options.writerUrl, options.writers);
-    await writeFile(join(options.directory, FILE), JSON.stringify(stored), {
-      mode: 0o600,
-      flush: true,
-    });
-  }
-  const { writers, sources } = stored;
-  const shapeOf = (source: Source): WriteShape | undefined => {
-    const part = sources[source];
-    return part === undefined
-      ? undefined
-      : {
-          source,
-          bound: binding.sources[source],
-          kits: binding.kits,
-          token: { legacyColumn: part.token.legacyColumn, kitsColumn: part.token.kitsColumn },
-          statuses: part.statuses,
-          inserts: part.inserts,
-        };
-  };
-  const shapes = { kit: shapeOf('kit'), practitioner_kits: shapeOf('practitioner_kits') };
-  return {
-    writers,
-    shapes,
-    keys: {
-      kit: sources.kit?.keys ?? [],
-      practitioner_kits: sources.practitioner_kits?.keys ?? [],
-    },
-    written: writtenColumns(binding, shapes),
-  };
+  const known = await load(directory);
+  if (known !== undefined) return known;
+  const plan = await makePlan(db, binding, writers);
+  await writeFile(join(directory, FILE), JSON.stringify(plan), { mode: 0o600, flush: true });
+  return plan;
 };
