@@ -143,7 +143,7 @@ const isEmpty = ({ fields, attributes }: KitValues): boolean =>
 /** The service over one database. */
 export const kitsService = (options: StoreAccessOptions): KitsService => {
   const { db, mapping } = options;
-  const { bound, withBinding, reading, writing } = storeAccess(options);
+  const { bound, reading, writing } = storeAccess(options);
 
   return {
     idTypes: async () => (await bound()).idTypes,
@@ -230,12 +230,13 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
         return after;
       });
     },
-    compare: (source, legacyIds) =>
-      withBinding((service) =>
-        db.transaction({ ...READ, isolation: 'repeatable read' }, (session) =>
-          compareKits(session, service, source, legacyIds),
-        ),
-      ),
+    async compare(source, legacyIds) {
+      // Never bound anew for it: what nobody waits for must not disturb those who wait.
+      const service = await bound();
+      return db.transaction({ ...READ, isolation: 'repeatable read' }, (session) =>
+        compareKits(session, service, source, legacyIds),
+      );
+    },
   };
 };
 

@@ -77,15 +77,13 @@ export const assertAuthoritative = (store: Store, stage: Stage): void => {
     throw new WrongStore(`stage "${stage}" writes to the other store`);
 };
 
-/** Flags may ask for `kits` before phase 1 has made it; they will be put back. */
-const isMissing = (store: Store, error: unknown): boolean =>
-  store === 'kits' && isSchemaChange(error);
+/** A store's tables are not there, not as they were, or no longer ours to use. */
+const isBroken = (error: unknown): boolean =>
+  isSchemaChange(error) || hasSqlState(error, SQLSTATE.insufficientPrivilege);
 
 /** Transactions on the right store, for whoever reads and writes kits. */
 export interface StoreAccess {
   bound(): Promise<ServiceBinding>;
-  /** Work that is tried again with a new binding where the schema has changed. */
-  withBinding<Result>(work: (service: ServiceBinding) => Promise<Result>): Promise<Result>;
   /** One transaction on the store that may answer; see `storeRouter`. */
   reading<Value>(
     read: (service: ServiceBinding, store: Store, session: Session) => Promise<Reading<Value>>,
@@ -118,33 +116,52 @@ export const storeAccess = ({
     return known;
   };
 
-  /** A column that was dropped or renamed since: bound anew, once. */
+  /**
+   * A column that was dropped or renamed since: bound anew, once. Where the mapping no longer fits, what is
+   * known stays in use, for that may be the fault of the store that is not asked.
+   */
   const withBinding = async <Result>(
     work: (service: ServiceBinding) => Promise<Result>,
   ): Promise<Result> => {
+    const before = bound();
     try {
-      return await work(await bound());
+      return await work(await before);
     } catch (error) {
       if (!isSchemaChange(error)) throw error;
-      known = undefined;
-      return work(await bound());
+      if (known === before) known = undefined;
+      const service = await bound().catch(() => {
+        known ??= before;
+        throw error;
+      });
+      return work(service);
     }
   };
 
+  /**
+   * The stage, where a store broke that does not lead in it: flags may ask for `kits` before phase 1 has made
+   * it, or still for legacy tables that have been changed since. The other store is whole.
+   */
+  const brokeAside = async (store: Store, error: unknown): Promise<Stage | undefined> => {
+    if (only !== undefined || !isBroken(error)) return undefined;
+    const [row] = await db.query<{ stage: Stage }>('select stage from migration.stage', [], READ);
+    return row !== undefined && STAGE_DEFINITIONS[row.stage].writes !== store
+      ? row.stage
+      : undefined;
+  };
+
   const reading = <Value>(
-    read: (
-      service: ServiceBinding,
-      store: Store,
-      session: Session,
-    ) => Promise<{ value: Value; stage: Stage; inStep: boolean }>,
+    read: (service: ServiceBinding, store: Store, session: Session) => Promise<Reading<Value>>,
   ): Promise<Value> => {
     const attempt = (store: Store): Promise<Reading<Value | undefined>> =>
       withBinding((service) =>
-        inTransaction(db, READ, (session) => read(service, store, session)),
-      ).catch((error: unknown) => {
-        if (!isMissing(store, error)) throw error;
-        return { value: undefined, stage: 'legacy', inStep: false };
-      });
+        inTransaction<Reading<Value | undefined>>(db, READ, (session) =>
+          read(service, store, session),
+        ).catch(async (error: unknown) => {
+          const stage = await brokeAside(store, error);
+          if (stage === undefined) throw error;
+          return { value: undefined, stage, inStep: false };
+        }),
+      );
     const reading = only === undefined ? router.read(attempt) : attempt(only);
     // Without a value the store was not in step, and the router has asked the other one.
     return reading.then(({ value }) => value as Value);
@@ -162,12 +179,14 @@ export const storeAccess = ({
           } catch (error) {
             throw writeFault(service.binding, error);
           }
+        }).catch(async (error: unknown) => {
+          throw (await brokeAside(store, error)) === undefined
+            ? error
+            : new WrongStore('this store is broken, and the other one leads');
         }),
-      ).catch((error: unknown) => {
-        throw isMissing(store, error) ? new WrongStore('there is no kits table yet') : error;
-      }),
+      ),
     );
   };
 
-  return { bound, withBinding, reading, writing };
+  return { bound, reading, writing };
 };
