@@ -7,22 +7,26 @@ import { MigrationStack } from './stacks/migration-stack.ts';
 import { ServiceStack } from './stacks/service-stack.ts';
 
 /** An environment's stacks, by lifetime: each stands on those before it. */
-export const deploy = (app: App, settings: Settings, mapping: Mapping) => {
+export interface Deployment {
+  readonly database: DatabaseStack;
+  readonly service: ServiceStack;
+  readonly migration: MigrationStack;
+}
+
+export const deploy = (app: App, settings: Settings, mapping: Mapping): Deployment => {
   const { account, region } = settings;
   const env = {
     ...(account === undefined ? {} : { account }),
     ...(region === undefined ? {} : { region }),
   };
-  const { foundation } = new DatabaseStack(app, nameOf(settings, 'database'), { env, settings });
-  const { parts } = new ServiceStack(app, nameOf(settings, 'service'), {
+  const database = new DatabaseStack(app, nameOf(settings, 'database'), { env, settings });
+  const { foundation } = database;
+  const service = new ServiceStack(app, nameOf(settings, 'service'), { env, foundation, mapping });
+  const migration = new MigrationStack(app, nameOf(settings, 'migration'), {
     env,
     foundation,
     mapping,
+    service: service.parts,
   });
-  new MigrationStack(app, nameOf(settings, 'migration'), {
-    env,
-    foundation,
-    mapping,
-    service: parts,
-  });
+  return { database, service, migration };
 };

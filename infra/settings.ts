@@ -16,7 +16,12 @@ const arnOf = (service: string) =>
       `the ARN of a ${service} resource`,
     );
 const idOf = (kind: string) =>
-  z.string().regex(new RegExp(`^${kind}-[0-9a-f]+$`), `an id like ${kind}-0123456789abcdef0`);
+  z
+    .string()
+    .regex(
+      new RegExp(`^${kind}-([0-9a-f]{8}|[0-9a-f]{17})$`),
+      `an id like ${kind}-0123456789abcdef0`,
+    );
 const databaseName = z
   .string()
   .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'small letters, digits and underscores');
