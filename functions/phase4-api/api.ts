@@ -53,7 +53,11 @@ export interface Answer {
   readonly error?: unknown;
 }
 
-type Answers = (event: APIGatewayProxyEventV2, context: Context) => Promise<Answer>;
+type Answers = (
+  event: APIGatewayProxyEventV2,
+  /** Of the invocation: its id is told in problems. */
+  context: Pick<Context, 'awsRequestId'>,
+) => Promise<Answer>;
 
 const NO_ROUTE = 'none';
 
@@ -77,7 +81,7 @@ export const createApi = (api: Api): Answers => {
   ];
   const answered = async (
     route: string,
-    { awsRequestId }: Context,
+    { awsRequestId }: Pick<Context, 'awsRequestId'>,
     work: () => Promise<HttpResponse>,
   ): Promise<Answer> => {
     try {
@@ -106,7 +110,7 @@ export const createApi = (api: Api): Answers => {
   return async (event, context) => {
     const { signal } = new AbortController();
     try {
-      return (await router(event, context, { signal })) as unknown as Answer;
+      return (await router(event, context as Context, { signal })) as unknown as Answer;
     } catch (error) {
       return answered(NO_ROUTE, context, () => Promise.reject(error));
     }

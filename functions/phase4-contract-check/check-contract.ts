@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, notedAmong, readStage } from '@unified-kits/data';
 import { DatabaseUnwell, type Stage, type Store, StoresNotInStep } from '@unified-kits/domain';
-import type { Context } from 'aws-lambda';
 import type { Answer, createApi } from '../phase4-api/api.ts';
 import { apiEvent, type CallerKind, type ContractRequest } from './contract-request.ts';
 import { type DifferingParts, differingParts } from './differing-parts.ts';
@@ -56,23 +55,8 @@ const ENOUGH_DIFFERENCES = 50;
 /** Each asks both stores at once. */
 const LANES = 3;
 
-/** Both answers name it, and it must not tell them apart. */
+/** Problems name it, and it must not tell two answers apart. */
 const REQUEST_ID = 'contract-check';
-const CONTEXT: Context = {
-  awsRequestId: REQUEST_ID,
-  callbackWaitsForEmptyEventLoop: false,
-  functionName: REQUEST_ID,
-  functionVersion: '1',
-  invokedFunctionArn: '',
-  memoryLimitInMB: '0',
-  logGroupName: '',
-  logStreamName: '',
-  getRemainingTimeInMillis: () => 0,
-  done: () => {},
-  fail: () => {},
-  succeed: () => {},
-};
-
 const isFailure = ({ response: { statusCode = 200 } }: Answer): boolean => statusCode >= 500;
 
 export const keyText = ({ source, legacyId }: { source: string; legacyId: string }): string =>
@@ -92,7 +76,7 @@ export const checkContract = async (options: CheckOptions): Promise<ContractFind
   let complete = true;
 
   const ask = (store: Store, request: ContractRequest) =>
-    apis[store](apiEvent(request, REQUEST_ID), CONTEXT);
+    apis[store](apiEvent(request, REQUEST_ID), { awsRequestId: REQUEST_ID });
 
   /** Whether a difference is one that the drain will make good; it says which keys. */
   const isNoted = async ({ about }: ContractRequest, { kits }: DifferingParts) => {

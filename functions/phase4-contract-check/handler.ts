@@ -1,26 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { bindService, notedAmong, readStage, recordEvent, sampleKits } from '@unified-kits/data';
-import {
-  ContractBroken,
-  DatabaseUnwell,
-  type Kit,
-  SOURCES,
-  type Store,
-} from '@unified-kits/domain';
+import { type Kit, SOURCES, type Store } from '@unified-kits/domain';
 import { z } from 'zod';
 import { createApi } from '../phase4-api/api.ts';
 import { enterPhase } from '../runtime/batch-of-run.ts';
 import { kitsServiceOf } from '../runtime/kits-service.ts';
 import { type Call, phaseHandler } from '../runtime/phase-handler.ts';
 import { callersOf } from './callers.ts';
-import {
-  assertInStep,
-  type ContractDifference,
-  type ContractFindings,
-  checkContract,
-  keyText,
-} from './check-contract.ts';
+import { assertInStep, checkContract, keyText } from './check-contract.ts';
 import { contractRequests, REQUEST_KINDS } from './contract-requests.ts';
+import { judgeContract, MOST_TOLD } from './judge-contract.ts';
 
 const PHASE = 'phase4-contract-check';
 
@@ -40,9 +29,6 @@ const event = z.object({
   batchId: z.string().optional(),
 });
 type Asked = z.output<typeof event>;
-
-/** What is told of in full; a workflow hands on little. */
-const MOST_TOLD = 20;
 
 const apiOf = async ({ environment }: Call, store: Store) => {
   const { service, mapping } = await kitsServiceOf(environment, PHASE, store);
@@ -68,24 +54,6 @@ const sampled = async (
     const noted = new Set((await notedAmong(session, kits.flat())).map(keyText));
     return { stage, noted, kits: kits.flat().filter((kit) => !noted.has(keyText(kit))) };
   });
-
-const told = ({ route, key, differs, statuses }: ContractDifference): string =>
-  `${route}${key === null ? '' : ` ${key}`} (${differs.join(', ')}; ${statuses.legacy} and ${statuses.kits})`;
-
-/** @throws {ContractBroken} naming requests, keys and what differs. */
-const judge = (
-  { differences, requests }: ContractFindings,
-  seed: string,
-): { readonly identical: true } => {
-  if (differences.length > 0)
-    throw new ContractBroken(
-      `${differences.length} of ${requests} requests are answered differently from the legacy tables and from kits: ${differences.slice(0, MOST_TOLD).map(told).join('; ')}. Clients would notice the switch. Seed "${seed}" asks the same again.`,
-    );
-  // Nothing found in no time is no proof.
-  if (requests === 0)
-    throw new DatabaseUnwell('the contract check had no time for a single request: try again');
-  return { identical: true };
-};
 
 const check = async (asked: Asked, call: Call) => {
   const { run, batchId, kinds, sample, seed = randomUUID() } = asked;
@@ -122,7 +90,7 @@ const check = async (asked: Asked, call: Call) => {
       detail: { ...counted, differences },
     }),
   );
-  return { ...counted, differences, ...judge(findings, seed) };
+  return { ...counted, differences, ...judgeContract(findings, seed) };
 };
 
 /**
