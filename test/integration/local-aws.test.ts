@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import {
   DeleteParameterCommand,
   DescribeParametersCommand,
@@ -277,6 +278,57 @@ describe('the local endpoint', () => {
       call.end('{}');
     });
     expect(status).toBe(403);
+  });
+
+  describe('calls a function for an operator', () => {
+    const calling = async () => {
+      const { aws } = await localAws();
+      const lambda = new LambdaClient(aws);
+      closing.push(() => lambda.destroy());
+      const arn = aws.functionArn('greeting');
+      aws.registerFunction(arn, (event) => {
+        if (Object.hasOwn(Object(event), 'fail')) throw new RangeError('not today');
+        return { heard: event };
+      });
+      const invoke = async (FunctionName: string, payload: object, more = {}) => {
+        const answer = await lambda.send(
+          new InvokeCommand({ FunctionName, Payload: JSON.stringify(payload), ...more }),
+        );
+        return { ...answer, result: JSON.parse(answer.Payload?.transformToString() ?? '') };
+      };
+      return { arn, invoke };
+    };
+
+    it('by its ARN or its name, with the payload and nothing else', async () => {
+      const { arn, invoke } = await calling();
+      for (const name of [arn, 'greeting']) {
+        const answer = await invoke(name, { action: 'approve' });
+        expect(answer).toMatchObject({
+          StatusCode: 200,
+          result: { heard: { action: 'approve' } },
+        });
+        expect(answer.FunctionError).toBeUndefined();
+      }
+    });
+
+    it('and tells what the function threw', async () => {
+      const { invoke } = await calling();
+      expect(await invoke('greeting', { fail: true })).toMatchObject({
+        StatusCode: 200,
+        FunctionError: 'Unhandled',
+        result: { errorType: 'RangeError', errorMessage: 'not today' },
+      });
+    });
+
+    it('but knows no other, and no other way to call it', async () => {
+      const { invoke } = await calling();
+      await expect(invoke('farewell', {})).rejects.toMatchObject({
+        name: 'ResourceNotFoundException',
+      });
+      await expect(invoke('greeting', {}, { InvocationType: 'Event' })).rejects.toMatchObject({
+        name: 'ValidationException',
+      });
+    });
   });
 
   it('stops while a client keeps its connection open', async () => {

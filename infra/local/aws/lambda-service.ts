@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { EventSourceMappings } from './event-source-mappings.ts';
-import type { Functions } from './functions.ts';
+import { FunctionError, type Functions } from './functions.ts';
 import { page } from './paging.ts';
-import type { RestService } from './service.ts';
+import { type RestService, WithHeaders } from './service.ts';
 import { epochSeconds, parseInput, ServiceError } from './service-error.ts';
 
 /** AWS lists at most so many at a time, whatever is asked for. */
@@ -22,12 +22,21 @@ const listInput = z.strictObject({
   MaxItems: z.coerce.number().int().min(1).max(10_000).default(MOST_LISTED),
 });
 
+/** The rest is the payload. */
+const invokeInput = z.looseObject({
+  FunctionName: z.string(),
+  InvocationType: z.literal('RequestResponse').optional(),
+  LogType: z.literal('None').optional(),
+  Qualifier: z.literal('$LATEST').optional(),
+});
+
+const INVOCATIONS = /^\/2015-03-31\/functions\/(?<FunctionName>[^/]+)\/invocations$/;
 const COLLECTION = /^\/2015-03-31\/event-source-mappings\/?$/;
 const ONE = /^\/2015-03-31\/event-source-mappings\/(?<UUID>[^/]+)$/;
 
 type Mapping = ReturnType<EventSourceMappings['get']>;
 
-/** Lambda, as far as pausing and resuming queue consumers goes. Mappings are registered by code. */
+/** Lambda, as far as operators need it: calling functions, pausing and resuming queue consumers. */
 export function lambdaService(
   mappings: EventSourceMappings,
   functions: Functions,
@@ -62,6 +71,20 @@ export function lambdaService(
   };
 
   const operations = {
+    async Invoke(input: unknown) {
+      const { FunctionName, InvocationType, LogType, Qualifier, ...payload } = parseInput(
+        invokeInput,
+        input,
+      );
+      const arn = functionArn(decodeURIComponent(FunctionName));
+      try {
+        return Object(JSON.parse(await functions.invoke(arn, JSON.stringify(payload))));
+      } catch (error) {
+        if (!(error instanceof FunctionError)) throw error;
+        return new WithHeaders(JSON.parse(error.message), { 'x-amz-function-error': 'Unhandled' });
+      }
+    },
+
     GetEventSourceMapping: (input: unknown) =>
       shape(mappings.get(parseInput(getInput, input).UUID)),
 
@@ -99,6 +122,14 @@ export function lambdaService(
 
   return {
     routes: [
+      {
+        name: 'Invoke',
+        method: 'POST',
+        path: INVOCATIONS,
+        headers: { 'x-amz-invocation-type': 'InvocationType', 'x-amz-log-type': 'LogType' },
+        status: 200,
+        run: operations.Invoke,
+      },
       {
         name: 'GetEventSourceMapping',
         method: 'GET',

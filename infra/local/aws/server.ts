@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isLoopback } from './loopback.ts';
-import { type Call, type Caller, findCall, isOperation, type Service } from './service.ts';
+import {
+  type Call,
+  type Caller,
+  findCall,
+  isOperation,
+  type Service,
+  WithHeaders,
+} from './service.ts';
 import { ServiceError } from './service-error.ts';
 
 export type AwsServer = {
@@ -26,7 +33,7 @@ export async function serve(services: readonly Service[], port = 0): Promise<Aws
   const faults = new Map<string, string[]>();
   const server = createServer((request, response) => {
     answer(services, faults, request).then(
-      ({ call, body }) => send(response, call.status, call.contentType, body),
+      ({ call, result }) => sendResult(response, call, result),
       (error: unknown) => sendError(response, error),
     );
   });
@@ -59,7 +66,7 @@ async function answer(
   services: readonly Service[],
   faults: Map<string, string[]>,
   request: IncomingMessage,
-): Promise<{ call: Call; body: object }> {
+): Promise<{ call: Call; result: object }> {
   const { host } = request.headers;
   if (!isLoopback(host)) {
     throw new ServiceError(
@@ -78,7 +85,7 @@ async function answer(
     );
   }
   const input = { ...(await readBody(request)), ...call.members };
-  return { call, body: await call.run(input, callerOf(request)) };
+  return { call, result: await call.run(input, callerOf(request)) };
 }
 
 async function readBody(request: IncomingMessage): Promise<object> {
@@ -106,6 +113,12 @@ async function readBody(request: IncomingMessage): Promise<object> {
 function callerOf(request: IncomingMessage): Caller {
   const found = /Credential=([^/]+)\//.exec(request.headers.authorization ?? '');
   return { accessKeyId: found?.[1] ?? 'anonymous' };
+}
+
+function sendResult(response: ServerResponse, call: Call, result: object): void {
+  const told = result instanceof WithHeaders ? result : new WithHeaders(result, {});
+  for (const [name, value] of Object.entries(told.headers)) response.setHeader(name, value);
+  send(response, call.status, call.contentType, told.body);
 }
 
 function send(response: ServerResponse, status: number, contentType: string, body: object): void {

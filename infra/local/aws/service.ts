@@ -17,12 +17,25 @@ export type JsonService = {
 /** A service of the AWS REST protocol with JSON bodies: method and path say which operation is meant. */
 export type RestService = { readonly routes: readonly RestRoute[] };
 
+/** A result that says something in headers, too. */
+export class WithHeaders {
+  readonly body: object;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(body: object, headers: Readonly<Record<string, string>>) {
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
 type RestRoute = {
   /** The operation's. */
   readonly name: string;
-  readonly method: 'GET' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT';
   /** Matches the whole path. Its named groups become members of the input, as the query's do. */
   readonly path: RegExp;
+  /** Members of the input that stand in headers, by the header's name. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** HTTP status of success. */
   readonly status: number;
   readonly run: Operation;
@@ -49,7 +62,7 @@ export function findCall(services: readonly Service[], request: IncomingMessage)
     const call =
       'target' in service
         ? jsonCall(service, String(target ?? ''))
-        : restCall(service, request.method, pathname, searchParams);
+        : restCall(service, request, pathname, searchParams);
     if (call) return call;
   }
   throw new ServiceError(
@@ -78,7 +91,7 @@ function jsonCall(service: JsonService, target: string): Call | undefined {
 
 function restCall(
   service: RestService,
-  method: string | undefined,
+  { method, headers }: IncomingMessage,
   pathname: string,
   query: URLSearchParams,
 ): Call | undefined {
@@ -86,7 +99,15 @@ function restCall(
     const found = route.method === method ? route.path.exec(pathname) : null;
     if (!found) continue;
     const { name, run, status } = route;
-    const members = { ...Object.fromEntries(query), ...found.groups };
+    const inHeaders = Object.entries(route.headers ?? {}).flatMap(([header, member]) => {
+      const value = headers[header];
+      return value === undefined ? [] : [[member, String(value)]];
+    });
+    const members = {
+      ...Object.fromEntries(query),
+      ...Object.fromEntries(inHeaders),
+      ...found.groups,
+    };
     return { name, run, members, status, contentType: 'application/json' };
   }
   return undefined;
