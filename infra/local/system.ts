@@ -53,6 +53,8 @@ export interface SystemOptions {
   readonly functionTimeoutSeconds?: number | undefined;
   /** The kits service, as the application's own login; none by default. */
   readonly service?: ServiceOptions | undefined;
+  /** Of the local AWS; a free one by default. */
+  readonly awsPort?: number | undefined;
   /** Where the functions' log lines go; nowhere by default. */
   readonly log?: ((line: string) => void) | undefined;
 }
@@ -142,6 +144,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     scheduleSeconds = 60,
     functionTimeoutSeconds = 900,
     service,
+    awsPort,
     log = () => {},
   } = options;
   const queues = service === undefined ? undefined : await startServiceQueues(service);
@@ -149,6 +152,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     waitScale,
     ...(queues === undefined ? {} : { queues }),
     ...(stateFile === undefined ? {} : { stateFile }),
+    ...(awsPort === undefined ? {} : { port: awsPort }),
   });
   const variables = {
     DATABASE_URL: databaseUrl,
