@@ -6,6 +6,7 @@ import {
   endBatch,
   flip,
   installKits,
+  installTracking,
   uninstallKits,
 } from '@unified-kits/data';
 import { parseMapping, referenceMapping } from '@unified-kits/domain';
@@ -13,10 +14,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { installed, type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
 import { begin, migrateTo } from '../support/migration.ts';
 
-/** Everything in the database that is not in schema `migration`, with its definition. */
+/** Everything in the database that is not in a schema that stays, with its definition. */
 const CATALOG = `
-  select 'relation ' || c.oid::regclass::text || ' ' || c.relkind::text || ' ' || c.relrowsecurity::text as what from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'migration')
-  union all select 'column ' || attrelid::regclass::text || ' ' || attname || ' ' || format_type(atttypid, atttypmod) from pg_attribute a join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = c.relnamespace where attnum > 0 and not attisdropped and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'migration')
+  select 'relation ' || c.oid::regclass::text || ' ' || c.relkind::text || ' ' || c.relrowsecurity::text as what from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'migration', 'kits_service')
+  union all select 'column ' || attrelid::regclass::text || ' ' || attname || ' ' || format_type(atttypid, atttypmod) from pg_attribute a join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = c.relnamespace where attnum > 0 and not attisdropped and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'migration', 'kits_service')
   union all select 'trigger ' || tgrelid::regclass::text || ' ' || tgname || ' ' || tgenabled::text from pg_trigger where not tgisinternal
   union all select 'constraint ' || conrelid::regclass::text || ' ' || pg_get_constraintdef(oid) from pg_constraint where conrelid <> 0 and connamespace = 'public'::regnamespace
   union all select 'function ' || p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname not in ('pg_catalog', 'information_schema')
@@ -51,6 +52,29 @@ describe('the schema', () => {
       [1, 2, 3].map(() => installKits(legacy.db, legacy.mapping, 'test')),
     );
     expect(outcomes.sort()).toEqual(['created', 'unchanged', 'unchanged']);
+  });
+
+  it('is found to be there without waiting for the service, or making it wait', async () => {
+    await installTracking(legacy.db);
+    const working = await legacy.client();
+    await working.query('begin');
+    for (const table of ['idempotency_key', 'handled_job', 'status_time', 'kit_event', 'work_mark'])
+      await working.query(`lock table kits_service.${table} in row exclusive mode`);
+    await working.query('lock table migration.pending_sync in row exclusive mode');
+    await installTracking(legacy.db);
+    await working.query('rollback');
+  });
+
+  it('is made up for what a newer release adds to it', async () => {
+    await installTracking(legacy.db);
+    await legacy.pool.query(
+      `drop table kits_service.work_mark; update migration.installed set digest = 'of an older release'`,
+    );
+    await installTracking(legacy.db);
+    const { rows } = await legacy.pool.query(
+      `select to_regclass('kits_service.work_mark') is not null as there`,
+    );
+    expect(rows).toEqual([{ there: true }]);
   });
 
   it('switches no read and no write', async () => {

@@ -1,9 +1,10 @@
-import { SchemaVersionMismatch } from '@unified-kits/domain';
+import { digest, SchemaVersionMismatch } from '@unified-kits/domain';
 import {
   APPLICATION_ROLE,
   type Database,
   ENGINE_ROLE,
   READONLY_ROLE,
+  type Session,
 } from '../connection/database.ts';
 import { SERVICE_GRANTS, SERVICE_TABLES } from './service-tables.ts';
 import { TRACKING_GRANTS, TRACKING_TABLES, TRACKING_VERSION } from './tracking-tables.ts';
@@ -33,9 +34,31 @@ exception when others then
   end if;
 end $do$;`;
 
+const STATEMENTS = [TRACKING_TABLES, TRACKING_GRANTS, SERVICE_TABLES, SERVICE_GRANTS];
+const DIGEST = digest(STATEMENTS);
+
+/** @throws {SchemaVersionMismatch} when a newer version of this software has been here. */
+const isInstalled = async (session: Session): Promise<boolean> => {
+  const { rows: schemas } = await session.query(
+    `select to_regclass('migration.installed') is not null as tracking, to_regnamespace('kits_service') is not null as service`,
+  );
+  if (!schemas[0].tracking) return false;
+  const { rows } = await session.query(
+    `select version, digest from migration.installed where component = 'tracking'`,
+  );
+  const [found] = rows;
+  if (found === undefined) return false;
+  if (found.version > TRACKING_VERSION)
+    throw new SchemaVersionMismatch(
+      `schema migration is at version ${found.version}, this software knows version ${TRACKING_VERSION}: use the newer release`,
+    );
+  return schemas[0].service && found.digest === DIGEST;
+};
+
 /**
  * Makes the roles and the schemas `migration` and `kits_service`, if they are not there. Touches nothing of the
- * organisation's. Idempotent.
+ * organisation's. Idempotent; where all is there it takes no lock, for `create index if not exists` waits
+ * for everyone who writes to the table, and the service writes all the time.
  *
  * @throws {SchemaVersionMismatch} when a newer version of this software has been here.
  */
@@ -45,20 +68,14 @@ export const installTracking = (db: Database): Promise<void> =>
     for (const role of [ENGINE_ROLE, APPLICATION_ROLE, READONLY_ROLE])
       await session.query(createRole(role));
     await session.query(JOIN_ENGINE_ROLE);
+    if (await isInstalled(session)) return;
     for (const schema of ['migration', 'kits_service'])
       await session.query(`create schema if not exists ${schema} authorization ${ENGINE_ROLE}`);
     await session.query(`set local role ${ENGINE_ROLE}`);
-    await session.query(TRACKING_TABLES);
-    await session.query(TRACKING_GRANTS);
-    await session.query(SERVICE_TABLES);
-    await session.query(SERVICE_GRANTS);
-    const { rows } = await session.query(
-      `insert into migration.installed as i (component, version, digest) values ('tracking', $1, '')
-       on conflict (component) do update set version = greatest(i.version, excluded.version) returning version`,
-      [TRACKING_VERSION],
+    for (const statements of STATEMENTS) await session.query(statements);
+    await session.query(
+      `insert into migration.installed (component, version, digest) values ('tracking', $1, $2)
+       on conflict (component) do update set version = excluded.version, digest = excluded.digest, installed_at = now()`,
+      [TRACKING_VERSION, DIGEST],
     );
-    if (rows[0].version > TRACKING_VERSION)
-      throw new SchemaVersionMismatch(
-        `schema migration is at version ${rows[0].version}, this software knows version ${TRACKING_VERSION}: use the newer release`,
-      );
   });

@@ -1,6 +1,7 @@
 /**
  * The schema `kits_service`: what the kits service keeps beside the kits, in every stage and whichever store
- * is authoritative. Apart from `migration`, which applications may not write. Each statement may run again.
+ * is authoritative. Apart from `migration`, which applications may not write. Each statement may run again;
+ * in the order in which the service locks these tables, so that a newer release waits for it and no deadlock comes.
  */
 export const SERVICE_TABLES = `
 -- The first response to a request that may come twice, in the transaction of what it did.
@@ -14,18 +15,6 @@ create table if not exists kits_service.idempotency_key (
   primary key (scope, key)
 );
 create index if not exists idempotency_key_age on kits_service.idempotency_key (created_at);
-
--- The outbox. Numbers of one kit rise in the order of its changes, for a change holds the kit's row.
-create table if not exists kits_service.kit_event (
-  number bigint generated always as identity primary key,
-  id uuid not null default gen_random_uuid(),
-  kits_id uuid not null,
-  body jsonb not null,
-  occurred_at timestamptz not null default clock_timestamp(),
-  -- When the relay handed it on; kept for a while, for the curious.
-  sent_at timestamptz
-);
-create index if not exists kit_event_unsent on kits_service.kit_event (number) where sent_at is null;
 
 -- Jobs that have had their effect, or were found to need none: a delivery that comes again finds its id here.
 create table if not exists kits_service.handled_job (
@@ -42,6 +31,18 @@ create table if not exists kits_service.status_time (
   occurred_at timestamptz not null,
   primary key (source, legacy_id)
 );
+
+-- The outbox. Numbers of one kit rise in the order of its changes, for a change holds the kit's row.
+create table if not exists kits_service.kit_event (
+  number bigint generated always as identity primary key,
+  id uuid not null default gen_random_uuid(),
+  kits_id uuid not null,
+  body jsonb not null,
+  occurred_at timestamptz not null default clock_timestamp(),
+  -- When the relay handed it on; kept for a while, for the curious.
+  sent_at timestamptz
+);
+create index if not exists kit_event_unsent on kits_service.kit_event (number) where sent_at is null;
 
 -- Work under way. A mark outlives a worker that died, and no worker outlives its deadline.
 create table if not exists kits_service.work_mark (
