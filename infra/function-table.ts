@@ -58,6 +58,12 @@ export const MIGRATION_FUNCTIONS: readonly FunctionDeclaration[] = [
     ...phase,
     folder: 'phase4-contract-check',
     description: 'Compares what the API answers from both stores',
+    memoryMb: 1024,
+  },
+  {
+    ...phase,
+    folder: 'phase5-queues',
+    description: 'Pauses and resumes the consumer of kit jobs',
   },
   { ...phase, folder: 'phase6-validation', description: 'Rehearses; proves parity' },
   { ...phase, folder: 'phase7-cleanup', description: 'Monitors, closes, sums up' },
@@ -66,11 +72,6 @@ export const MIGRATION_FUNCTIONS: readonly FunctionDeclaration[] = [
     folder: 'rollback',
     description: 'Leads back from any stage',
     writesFlags: [...STORE_FLAGS, 'migrationInProgress'],
-  },
-  {
-    ...phase,
-    folder: 'phase5-queues',
-    description: 'Pauses and resumes the consumer of kit jobs',
   },
   {
     ...phase,

@@ -97,6 +97,14 @@ const environment = z.strictObject({
 
 export type ApiSettings = NonNullable<z.output<typeof environment>['api']>;
 
+/** What the functions are told of the legacy routes' end; they have dates of their own otherwise. */
+export const legacyApiVariables = (api: ApiSettings | undefined): Record<string, string> => ({
+  ...(api?.legacyDeprecated === undefined
+    ? {}
+    : { KITS_LEGACY_API_DEPRECATED: api.legacyDeprecated }),
+  ...(api?.legacySunset === undefined ? {} : { KITS_LEGACY_API_SUNSET: api.legacySunset }),
+});
+
 export type NewDatabaseSettings = z.output<typeof newDatabase>;
 export type ExistingDatabaseSettings = z.output<typeof existingDatabase>;
 

@@ -13,6 +13,7 @@ import { MigrationAlarms } from '../constructs/migration-alarms.ts';
 import { mappingStatement } from '../constructs/queue-consumer.ts';
 import { Workflow } from '../constructs/workflow.ts';
 import { MIGRATION_FUNCTIONS } from '../function-table.ts';
+import { legacyApiVariables, type Settings } from '../settings.ts';
 import { WORKFLOWS } from '../workflows/load-workflow.ts';
 import type { ServiceParts } from './service-stack.ts';
 
@@ -25,9 +26,13 @@ interface MigrationStackProps extends StackProps {
 /** The function that pauses and resumes the consumer of jobs. */
 const WORKERS = 'phase5-queues';
 
-const workersVariables = ({ jobs, mappingId }: ServiceParts) => ({
-  JOBS_QUEUE_URL: jobs.queue.queueUrl,
-  JOBS_MAPPING_ID: mappingId,
+/** What single functions are told, on top of what all are. */
+const variablesOf = (
+  { jobs, mappingId }: ServiceParts,
+  { api }: Settings,
+): Readonly<Record<string, Record<string, string>>> => ({
+  [WORKERS]: { JOBS_QUEUE_URL: jobs.queue.queueUrl, JOBS_MAPPING_ID: mappingId },
+  'phase4-contract-check': legacyApiVariables(api),
 });
 
 const letPause = (workers: KitsFunction, { jobs, consumer }: ServiceParts): void => {
@@ -48,6 +53,7 @@ export class MigrationStack extends Stack {
     const { settings, key } = foundation;
     const layers = new CodeLayers(this, 'Layers', mapping);
     new Flags(this, 'Flags', settings.environment, new DeploymentCalls(this, 'Calls', key));
+    const variables = variablesOf(service, settings);
     const ofFunctions = new Construct(this, 'Functions');
     const functions = new Map(
       MIGRATION_FUNCTIONS.map((declaration) => [
@@ -56,7 +62,7 @@ export class MigrationStack extends Stack {
           declaration,
           foundation,
           layers,
-          variables: declaration.folder === WORKERS ? workersVariables(service) : {},
+          variables: variables[declaration.folder] ?? {},
         }),
       ]),
     );

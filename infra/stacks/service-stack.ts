@@ -13,7 +13,7 @@ import { KitsFunction } from '../constructs/kits-function.ts';
 import { QueueConsumer } from '../constructs/queue-consumer.ts';
 import { ServiceAlarms } from '../constructs/service-alarms.ts';
 import { type FunctionDeclaration, SERVICE_FUNCTIONS } from '../function-table.ts';
-import type { ApiSettings } from '../settings.ts';
+import { type ApiSettings, legacyApiVariables } from '../settings.ts';
 
 interface ServiceStackProps extends StackProps {
   readonly foundation: Foundation;
@@ -51,11 +51,7 @@ export class ServiceStack extends Stack {
   }
 
   private api(settings: ApiSettings): void {
-    const { legacyDeprecated, legacySunset } = settings;
-    const handler = this.function(SERVICE_FUNCTIONS.api, {
-      ...(legacyDeprecated === undefined ? {} : { KITS_LEGACY_API_DEPRECATED: legacyDeprecated }),
-      ...(legacySunset === undefined ? {} : { KITS_LEGACY_API_SUNSET: legacySunset }),
-    });
+    const handler = this.function(SERVICE_FUNCTIONS.api, legacyApiVariables(settings));
     const name = nameOf(this.#foundation.settings, 'api');
     const { key } = this.#foundation;
     const { api } = new KitsApi(this, 'Api', { name, settings, handler, key });

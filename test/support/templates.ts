@@ -56,9 +56,15 @@ export const synthesise = (options: SynthesisOptions = {}): Synthesised => {
   };
 };
 
+/** Each template's resources, read once: the library copies them all whenever it is asked. */
+const read = new WeakMap<Template, [string, Resource][]>();
+
 /** Resources of a type, by logical id. */
-export const resources = (template: Template, type: string): [string, Resource][] =>
-  Object.entries(template.findResources(type)) as [string, Resource][];
+export const resources = (template: Template, type: string): [string, Resource][] => {
+  const known = read.get(template) ?? Object.entries<Resource>(template.toJSON().Resources);
+  read.set(template, known);
+  return known.filter(([, { Type }]) => Type === type);
+};
 
 /** The one resource of a type whose logical id matches. */
 export const resource = (template: Template, type: string, id = /.*/): Resource => {
@@ -76,7 +82,7 @@ const policies = z.object({
         Effect: z.enum(['Allow', 'Deny']),
         Action: list,
         Resource: z.unknown(),
-        Condition: z.unknown(),
+        Condition: z.unknown().optional(),
       }),
     ),
   }),
