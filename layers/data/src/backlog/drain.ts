@@ -81,6 +81,10 @@ const isYield = (error: unknown): error is pg.DatabaseError =>
     SQLSTATE.serializationFailure,
   );
 
+/** A row that the other store will not have: by a constraint, or by an organisation's own trigger. */
+const isRefused = (error: unknown): error is pg.DatabaseError =>
+  isRowFault(error) || hasSqlState(error, SQLSTATE.raiseException);
+
 /** Runs work under a savepoint; a fault of the data, or a row that a client holds, undoes it and is returned. */
 const attempt = async (
   session: Session,
@@ -92,7 +96,7 @@ const attempt = async (
     await session.query('release savepoint attempt');
     return undefined;
   } catch (error) {
-    if (!isRowFault(error) && !isYield(error)) throw error;
+    if (!isRefused(error) && !isYield(error)) throw error;
     await session.query('rollback to savepoint attempt; release savepoint attempt');
     return faultOf(error);
   }
@@ -185,7 +189,7 @@ const step = async (db: Database, binding: Binding, selection: Selection) => {
         selection === 'stuck' || tries > 0 ? 'isolated' : 'together',
       );
     } catch (error) {
-      if (isRowFault(error) && tries < TRIES) continue;
+      if (isRefused(error) && tries < TRIES) continue;
       if (!isYield(error)) throw error;
       if (tries >= TRIES)
         throw new CopyYielded(

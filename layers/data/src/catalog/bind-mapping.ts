@@ -226,12 +226,12 @@ const tableOf = async (
   return found;
 };
 
-/** What the generated SQL depends on. */
+/** What the generated SQL depends on: not the order of columns, in which one that was dropped cannot come back. */
 const columnsOf = ({ schema, table, kind, columns }: CatalogTable) => ({
   schema,
   table,
   kind,
-  columns,
+  columns: columns.toSorted((one, other) => (one.name < other.name ? -1 : 1)),
 });
 
 /** What a signed report binds to besides: not sizes, counts, or triggers of our own. */
@@ -243,18 +243,28 @@ const shapeOf = (table: CatalogTable) => ({
     .map(({ name, definition }) => ({ name, definition })),
 });
 
+/** Legacy tables as they were at some time, in the order of SOURCES. */
+export type LegacyTables = readonly CatalogTable[];
+
 /**
  * Binds a mapping to the live schema.
  *
+ * @param known legacy tables to bind it to instead
  * @throws {MappingMismatch} listing every mismatch at once: table, column, type and why.
  */
-export const bindMapping = async (session: Session, mapping: Mapping): Promise<Binding> => {
+export const bindMapping = async (
+  session: Session,
+  mapping: Mapping,
+  known: LegacyTables = [],
+): Promise<Binding> => {
   const mismatches = new Mismatches();
   const bound = {} as Record<Source, BoundSource>;
   const tables: CatalogTable[] = [];
   for (const source of SOURCES) {
     const { schema, table } = mapping.sources[source];
-    const catalog = await tableOf(session, schema, table, `source ${source}`, mismatches);
+    const catalog =
+      known.find((one) => one.schema === schema && one.table === table) ??
+      (await tableOf(session, schema, table, `source ${source}`, mismatches));
     if (catalog === undefined) continue;
     tables.push(catalog);
     const one = bindSource(mapping, source, catalog, mismatches);

@@ -15,6 +15,7 @@ export const SQLSTATE = {
   undefinedColumn: '42703',
   invalidSchemaName: '3F000',
   duplicateObject: '42710',
+  raiseException: 'P0001',
 } as const;
 
 /** Whether an error came from the server with one of these SQLSTATEs. */

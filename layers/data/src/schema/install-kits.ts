@@ -1,7 +1,12 @@
 import { type Mapping, SchemaVersionMismatch, SOURCES } from '@unified-kits/domain';
 import { recordEvent } from '../batch/record-event.ts';
 import { type Binding, bindMapping } from '../catalog/bind-mapping.ts';
-import { type Database, ENGINE_ROLE, type Session } from '../connection/database.ts';
+import {
+  APPLICATION_ROLE,
+  type Database,
+  ENGINE_ROLE,
+  type Session,
+} from '../connection/database.ts';
 import { KITS_ID_FUNCTION } from '../projection/kits-id.ts';
 import { project } from '../projection/projection.ts';
 import { qualifiedName } from '../sql/identifier.ts';
@@ -18,8 +23,12 @@ import { type IdentitySequences, triggerFunctions } from './trigger-functions.ts
 /**
  * Everybody may execute a new function. With that, an application could put a mirror, which runs as the
  * engine, behind a trigger on a temporary table of its own. A trigger that is there needs no such right.
+ * But an application that writes to `kits` translates values as the mirror does, and one function of it does
+ * nothing but refuse.
  */
-const REVOKE_FUNCTIONS = 'revoke execute on all functions in schema migration from public;';
+const FUNCTION_RIGHTS = `
+revoke execute on all functions in schema migration from public;
+grant execute on function migration.unmapped_value(text, text, text) to ${APPLICATION_ROLE};`;
 
 const generatedFunctions = (
   binding: Binding,
@@ -32,7 +41,7 @@ const generatedFunctions = (
     KITS_ID_FUNCTION,
     ...projections.flatMap((projection) => [syncToKits(projection), syncToLegacy(projection)]),
     triggerFunctions(binding, projections, sequences, deferrable),
-    REVOKE_FUNCTIONS,
+    FUNCTION_RIGHTS,
   ].join('\n');
 
 /**
@@ -122,9 +131,13 @@ export const installKits = async (
     ))
       await session.query(statement);
     await session.query(
-      `insert into migration.installed (component, version, digest) values ('kits', $1, $2)
-       on conflict (component) do update set version = excluded.version, digest = excluded.digest, installed_at = now()`,
-      [KITS_VERSION, digest],
+      `insert into migration.installed (component, version, digest, legacy_tables) values ('kits', $1, $2, $3)
+       on conflict (component) do update set version = excluded.version, digest = excluded.digest, legacy_tables = excluded.legacy_tables, installed_at = now()`,
+      [
+        KITS_VERSION,
+        digest,
+        JSON.stringify(SOURCES.map((source) => binding.sources[source].catalog)),
+      ],
     );
     const outcome = before.version === null ? 'created' : 'updated';
     await recordEvent(session, {

@@ -9,6 +9,8 @@ create table if not exists migration.installed (
   digest text not null,
   installed_at timestamptz not null default now()
 );
+-- The legacy tables that phase 1 made everything for.
+alter table migration.installed add column if not exists legacy_tables jsonb;
 
 -- What phase 1 made, so that its rollback drops that and nothing else.
 create table if not exists migration.created_object (
@@ -159,9 +161,9 @@ create table if not exists migration.suspended_trigger (
 /** Raised when the statements above change in a way that an existing schema must be told of. */
 export const TRACKING_VERSION = 1;
 
-/** What applications may see of it: which store to read, and which keys are behind. */
+/** What applications may see of it: which store to read, which keys are behind, and what legacy was like. */
 export const TRACKING_GRANTS = `
 grant usage on schema migration to kits_app, kits_readonly;
-grant select on migration.stage, migration.pending_sync to kits_app;
+grant select on migration.stage, migration.pending_sync, migration.installed to kits_app;
 grant select on all tables in schema migration to kits_readonly;
 `;
