@@ -9,7 +9,7 @@ export interface GoldenRequest {
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Keeps the kit of the response under this name: its `id`, `kitsId` and `etag`. */
+  /** Keeps the kit of the response under this name: its `etag`, and of a new kit `id` and `kitsId`. */
   readonly keep?: string;
 }
 

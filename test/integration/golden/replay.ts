@@ -14,7 +14,7 @@ export interface Exchange extends GoldenRequest {
   };
 }
 
-const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z/g;
+const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)/g;
 /** The server's clock and this process's are the same machine's. */
 const RECENT_MS = 10 * 60_000;
 
@@ -38,16 +38,16 @@ export class Replay {
     const answer = await ask(this.#answers, {
       claims: as === 'nobody' ? undefined : claimsOf(CALLERS[as]),
       method,
-      path: this.#filledIn(path),
+      path: this.filledIn(path),
       ...(query === undefined ? {} : { query }),
       headers: Object.fromEntries(
-        Object.entries(headers ?? {}).map(([name, value]) => [name, this.#filledIn(value)]),
+        Object.entries(headers ?? {}).map(([name, value]) => [name, this.filledIn(value)]),
       ),
       ...(body === undefined ? {} : { body }),
     });
     if (keep !== undefined) this.#keep(keep, answer);
     const { statusCode: status = 200, headers: given = {}, body: text = '' } = answer.response;
-    const shown = this.#normalised(text);
+    const shown = this.normalised(text);
     const etag = given.etag;
     if (shown !== text && typeof etag === 'string') {
       if (etag !== etagOf(text)) throw new Error(`${request.name}: not the body's entity tag`);
@@ -58,7 +58,7 @@ export class Replay {
       headers: Object.fromEntries(
         Object.entries(given).map(([name, value]) => [
           name,
-          typeof value === 'string' ? this.#normalised(value) : value,
+          typeof value === 'string' ? this.normalised(value) : value,
         ]),
       ),
       body: shown,
@@ -66,19 +66,21 @@ export class Replay {
     return { exchange: { ...request, response }, answer };
   }
 
-  #keep(name: string, { response }: Answer): void {
-    const kit = JSON.parse(response.body ?? '') as { kitsId: string };
+  #keep(name: string, { response: { statusCode, headers = {}, body = '' } }: Answer): void {
+    const { etag } = headers;
+    if (typeof etag === 'string') this.#values.set(`{${name}.etag}`, etag);
+    if (statusCode !== 201) return;
+    const { kitsId } = JSON.parse(body) as { kitsId: string };
     // The number as it is written: it has more digits than a double.
-    const id = /"(?:id|legacyId)":"?([^",]+)/.exec(response.body ?? '')?.[1];
-    const fields = { id, kitsId: kit.kitsId, etag: response.headers?.etag };
-    for (const [field, value] of Object.entries(fields)) {
-      if (typeof value !== 'string') throw new Error(`${name} has no ${field}`);
+    const [, id = ''] = /"(?:id|legacyId)":"?([^",]+)/.exec(body) ?? [];
+    for (const [field, value] of Object.entries({ id, kitsId })) {
       this.#values.set(`{${name}.${field}}`, value);
-      if (field !== 'etag') this.#names.set(value, `{${name}.${field}}`);
+      this.#names.set(value, `{${name}.${field}}`);
     }
   }
 
-  #filledIn(text: string): string {
+  /** A text with what was kept in the place of its names. */
+  filledIn(text: string): string {
     return text.replaceAll(/\{\w+\.\w+\}/g, (name) => {
       const value = this.#values.get(name);
       if (value === undefined) throw new Error(`${name} was not kept`);
@@ -86,7 +88,8 @@ export class Replay {
     });
   }
 
-  #normalised(text: string): string {
+  /** A text with names in the place of what the database made. */
+  normalised(text: string): string {
     let shown = text.replaceAll(TIME, (time) =>
       Math.abs(Date.now() - Date.parse(time)) < RECENT_MS ? '{now}' : time,
     );
