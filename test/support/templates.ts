@@ -6,7 +6,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { z } from 'zod';
 import { ROOT } from '../../infra/code/layers.ts';
 import { type Deployment, deploy } from '../../infra/deploy.ts';
-import { readSettings, SETTINGS_KEY } from '../../infra/settings.ts';
+import { readSettings } from '../../infra/settings.ts';
 
 export interface Resource {
   readonly Type: string;
@@ -16,7 +16,7 @@ export interface Resource {
   readonly DependsOn?: readonly string[];
 }
 
-/** The stacks of the environment `dev`, as CloudFormation would get them. */
+/** The stacks of the environment `dev`, as CloudFormation would get them, without their code: building it takes seconds. */
 export interface Synthesised {
   readonly app: App;
   readonly stacks: Deployment;
@@ -30,20 +30,16 @@ export interface Synthesised {
 export interface SynthesisOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly mapping?: Mapping;
-  /** Whether code is built, which takes seconds; it is not by default. */
-  readonly bundling?: boolean;
 }
 
-/** The flags that cdk.json sets, which the CDK's command line would hand on. */
-const { [SETTINGS_KEY]: _environments, ...flags } = JSON.parse(
+/** What cdk.json says, which the CDK's command line would hand on. */
+export const CONTEXT: Readonly<Record<string, unknown>> = JSON.parse(
   readFileSync(join(ROOT, 'cdk.json'), 'utf8'),
 ).context;
 
 export const synthesise = (options: SynthesisOptions = {}): Synthesised => {
-  const { settings = {}, mapping = referenceMapping, bundling = false } = options;
-  const app = new App({
-    context: { ...flags, ...(bundling ? {} : { 'aws:cdk:bundling-stacks': [] }) },
-  });
+  const { settings = {}, mapping = referenceMapping } = options;
+  const app = new App({ context: { ...CONTEXT, 'aws:cdk:bundling-stacks': [] } });
   const stacks = deploy(app, readSettings({ dev: settings }), mapping);
   const template = (stack: Stack) => Template.fromStack(stack);
   return {

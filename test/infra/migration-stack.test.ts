@@ -1,0 +1,294 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FLAG_PARAMETERS, type Mapping, referenceMapping } from '@unified-kits/domain';
+import { App, Stack } from 'aws-cdk-lib';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { CodeLayers } from '../../infra/constructs/code-layers.ts';
+import { flagPrefix } from '../../infra/constructs/flags.ts';
+import { KitsFunction } from '../../infra/constructs/kits-function.ts';
+import { MIGRATION_FUNCTIONS } from '../../infra/function-table.ts';
+import { readSettings } from '../../infra/settings.ts';
+import { DatabaseStack } from '../../infra/stacks/database-stack.ts';
+import { readWorkflow, WORKFLOWS, type Workflow } from '../../infra/workflows/load-workflow.ts';
+import {
+  CONTEXT,
+  permissionsOf,
+  type Resource,
+  resource,
+  resources,
+  roleOf,
+  type Synthesised,
+  synthesise,
+  textOf,
+} from '../support/templates.ts';
+
+let synthesised: Synthesised;
+beforeAll(() => {
+  synthesised = synthesise();
+});
+
+const machineOf = (workflow: Workflow): Resource =>
+  resource(synthesised.migration, 'AWS::StepFunctions::StateMachine', new RegExp(workflow));
+
+const substitutionsOf = (workflow: Workflow): Record<string, { Ref: string }> =>
+  z
+    .record(z.string(), z.object({ Ref: z.string() }))
+    .parse(machineOf(workflow).Properties.DefinitionSubstitutions);
+
+const versions = ({ migration }: Synthesised) =>
+  new Map(resources(migration, 'AWS::Lambda::Version'));
+
+describe.each(WORKFLOWS)('the state machine %s', (workflow) => {
+  it('keeps every event and no data in a log of its own for a year, and is traced', () => {
+    const { LoggingConfiguration, TracingConfiguration, StateMachineType } =
+      machineOf(workflow).Properties;
+    expect(StateMachineType).toBe('STANDARD');
+    expect(TracingConfiguration).toEqual({ Enabled: true });
+    const log = new RegExp(`${workflow}Log`);
+    expect(LoggingConfiguration).toMatchObject({
+      Level: 'ALL',
+      IncludeExecutionData: false,
+      Destinations: [
+        {
+          CloudWatchLogsLogGroup: {
+            LogGroupArn: { 'Fn::GetAtt': [expect.stringMatching(log), 'Arn'] },
+          },
+        },
+      ],
+    });
+    expect(resource(synthesised.migration, 'AWS::Logs::LogGroup', log)).toMatchObject({
+      DeletionPolicy: 'Retain',
+      Properties: { RetentionInDays: 365, KmsKeyId: expect.anything() },
+    });
+  });
+
+  it('has a published version for every placeholder of its definition, and none beside', () => {
+    const placeholders = new Set(
+      [...readWorkflow(workflow).matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name),
+    );
+    const substitutions = substitutionsOf(workflow);
+    expect(new Set(Object.keys(substitutions))).toEqual(placeholders);
+    for (const { Ref } of Object.values(substitutions))
+      expect(versions(synthesised).has(Ref), Ref).toBe(true);
+  });
+
+  it('may call every version of the functions that it calls, and nothing else', () => {
+    const called = Object.values(substitutionsOf(workflow)).map(({ Ref }) => {
+      const { FunctionName } = versions(synthesised).get(Ref)?.Properties ?? {};
+      return textOf({
+        'Fn::Join': ['', [{ 'Fn::GetAtt': [(FunctionName as { Ref: string }).Ref, 'Arn'] }, ':*']],
+      });
+    });
+    const permissions = permissionsOf(synthesised.migration, roleOf(machineOf(workflow)));
+    const invokes = permissions.filter(({ action }) => action.startsWith('lambda:'));
+    expect(invokes.map(({ action }) => action)).toEqual(called.map(() => 'lambda:InvokeFunction'));
+    expect(invokes.map(({ resource: one }) => one).sort()).toEqual(called.sort());
+    for (const { action } of permissions) expect(action).toMatch(/^(lambda|logs|xray):/);
+  });
+
+  it('is started as itself alone', () => {
+    const role = new Map(resources(synthesised.migration, 'AWS::IAM::Role')).get(
+      roleOf(machineOf(workflow)),
+    );
+    expect(textOf(role?.Properties.AssumeRolePolicyDocument)).toMatch(
+      /aws:SourceArn.*aws:SourceAccount.*states\.amazonaws\.com/,
+    );
+  });
+
+  it('is what its file says: see the snapshot for what leads where', () => {
+    const location = z
+      .object({ Key: z.string() })
+      .parse(machineOf(workflow).Properties.DefinitionS3Location);
+    const definition = JSON.parse(
+      readFileSync(join(synthesised.directory, `asset.${location.Key}`), 'utf8'),
+    );
+    expect(outline(definition)).toMatchSnapshot();
+  });
+});
+
+interface AnyState {
+  readonly Type: string;
+  readonly Resource?: string;
+  readonly Next?: string;
+  readonly Default?: string;
+  readonly Choices?: readonly { readonly Next: string }[];
+  readonly Catch?: readonly { readonly ErrorEquals: readonly string[]; readonly Next: string }[];
+  readonly ItemProcessor?: Machine;
+}
+interface Machine {
+  readonly StartAt: string;
+  readonly States: Readonly<Record<string, AnyState>>;
+}
+
+/** States, what they call and where they lead: a line each, for a change of the definition to be read by. */
+const outline = ({ StartAt, States }: Machine, indent = ''): string =>
+  [
+    `${indent}start: ${StartAt}`,
+    ...Object.entries(States).flatMap(([name, state]) => {
+      const {
+        Type,
+        Resource: called,
+        Next,
+        Default,
+        Choices = [],
+        Catch = [],
+        ItemProcessor,
+      } = state;
+      const next = [...Choices.map(({ Next: to }) => to), Next, Default].filter(Boolean);
+      const caught = Catch.map(({ ErrorEquals, Next: to }) => `${ErrorEquals.join(', ')} → ${to}`);
+      return [
+        [
+          `${indent}${name}: ${Type}`,
+          ...(called === undefined ? [] : [called]),
+          ...(next.length > 0 ? [`→ ${[...new Set(next)].join(' | ')}`] : []),
+          ...(caught.length > 0 ? [`[${caught.join('; ')}]`] : []),
+        ].join(' '),
+        ...(ItemProcessor === undefined ? [] : [outline(ItemProcessor, `${indent}  `)]),
+      ];
+    }),
+  ].join('\n');
+
+describe('versions of the functions', () => {
+  it('stay for executions under way, but not after a deployment that failed', () => {
+    expect(versions(synthesised).size).toBeGreaterThan(5);
+    for (const [id, { DeletionPolicy, UpdateReplacePolicy }] of versions(synthesised))
+      expect([DeletionPolicy, UpdateReplacePolicy], id).toEqual(['RetainExceptOnCreate', 'Retain']);
+  });
+
+  /** One function with its layers, really built: the id of its version in the template. */
+  const versionOf = (mapping: Mapping, environment = 'dev') => {
+    const app = new App({ context: CONTEXT });
+    const settings = readSettings({ [environment]: {} }, environment);
+    const { foundation } = new DatabaseStack(app, 'database', { settings });
+    const stack = new Stack(app, 'one');
+    const layers = new CodeLayers(stack, 'Layers', mapping);
+    const [declaration] = MIGRATION_FUNCTIONS;
+    if (declaration === undefined) throw new TypeError('there are functions');
+    const { currentVersion } = new KitsFunction(stack, 'One', { declaration, foundation, layers });
+    app.synth();
+    return stack.resolve(currentVersion.functionArn).Ref;
+  };
+
+  it('are new ones when a layer or the settings have changed, and else the same', () => {
+    const version = versionOf(referenceMapping);
+    expect(versionOf(referenceMapping)).toBe(version);
+    const target = { ...referenceMapping.target, schema: 'elsewhere' };
+    expect(versionOf({ ...referenceMapping, target })).not.toBe(version);
+    expect(versionOf(referenceMapping, 'prod')).not.toBe(version);
+  });
+});
+
+describe('the flags', () => {
+  const created = () =>
+    resources(synthesised.migration, 'Custom::UnifiedKitsFlag').map(([id, { Properties }]) => ({
+      id,
+      properties: Properties,
+      create: z
+        .object({
+          service: z.literal('SSM'),
+          action: z.literal('PutParameter'),
+          ignoreErrorCodesMatching: z.literal('ParameterAlreadyExists'),
+          parameters: z.strictObject({
+            Name: z.string(),
+            Value: z.string(),
+            Type: z.literal('String'),
+            AllowedPattern: z.string(),
+            Overwrite: z.literal(false),
+          }),
+        })
+        // A text, and no intrinsic function: a constant that no deployment changes.
+        .parse(JSON.parse(z.string().parse(Properties.Create))),
+    }));
+
+  it('are all there, each with its pattern, and a value at birth that fits', () => {
+    const expected = Object.values(FLAG_PARAMETERS).map((flag) => ({
+      Name: flagPrefix('dev') + flag.parameter,
+      Value: flag.initial,
+      Type: 'String',
+      AllowedPattern: flag.allowedPattern,
+      Overwrite: false,
+    }));
+    expect(created().map(({ create }) => create.parameters)).toEqual(expected);
+    for (const { Value, AllowedPattern } of expected)
+      expect(Value).toMatch(new RegExp(AllowedPattern));
+  });
+
+  it('are no resources of CloudFormation’s, which would set them back with any change, and are never deleted', () => {
+    synthesised.migration.resourceCountIs('AWS::SSM::Parameter', 0);
+    for (const { id, properties } of created())
+      expect(Object.keys(properties).sort(), id).toEqual([
+        'Create',
+        'InstallLatestAwsSdk',
+        'ServiceToken',
+      ]);
+  });
+
+  it('cannot be overwritten by a deployment, whatever it asks for', () => {
+    const caller = resource(synthesised.migration, 'AWS::Lambda::Function', /^AWS679/);
+    const permissions = permissionsOf(synthesised.migration, roleOf(caller));
+    const on = (effect: string) =>
+      permissions
+        .filter((one) => one.effect === effect && one.action === 'ssm:PutParameter')
+        .map(({ resource: one }) => one)
+        .sort();
+    expect(on('Allow')).toHaveLength(Object.keys(FLAG_PARAMETERS).length);
+    expect(on('Deny')).toEqual(on('Allow'));
+    for (const { effect, condition } of permissions)
+      if (effect === 'Deny')
+        expect(condition).toEqual({ StringEquals: { 'ssm:Overwrite': 'true' } });
+    expect(new Set(permissions.map(({ action }) => action.split(':')[0]))).toEqual(
+      new Set(['logs', 'ssm']),
+    );
+  });
+});
+
+describe('flag-changed', () => {
+  const rules = () => resources(synthesised.migration, 'AWS::Events::Rule').map(([, one]) => one);
+  const target = [
+    {
+      Arn: { 'Fn::GetAtt': [expect.stringMatching(/flagchanged/), 'Arn'] },
+      RetryPolicy: { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 },
+    },
+  ];
+
+  it('is called when a parameter below the environment’s prefix changes, and each minute', () => {
+    expect(rules()).toHaveLength(2);
+    expect(rules().map(({ Properties }) => Properties)).toEqual([
+      expect.objectContaining({
+        State: 'ENABLED',
+        EventPattern: {
+          source: ['aws.ssm'],
+          'detail-type': ['Parameter Store Change'],
+          detail: { name: [{ prefix: '/unified-kits/dev/' }] },
+        },
+        Targets: [expect.objectContaining(target[0])],
+      }),
+      expect.objectContaining({
+        State: 'ENABLED',
+        ScheduleExpression: 'rate(1 minute)',
+        Targets: [expect.objectContaining(target[0])],
+      }),
+    ]);
+  });
+
+  it('is not called again for a call that failed: the next minute’s does the same', () => {
+    expect(
+      resource(synthesised.migration, 'AWS::Lambda::EventInvokeConfig').Properties,
+    ).toMatchObject({
+      FunctionName: { Ref: expect.stringMatching(/flagchanged/) },
+      MaximumRetryAttempts: 0,
+      MaximumEventAgeInSeconds: 60,
+    });
+  });
+
+  it('may be called by those rules and nobody else', () => {
+    const permissions = resources(synthesised.migration, 'AWS::Lambda::Permission');
+    expect(
+      permissions.map(([, { Properties }]) => [Properties.Principal, textOf(Properties.SourceArn)]),
+    ).toEqual([
+      ['events.amazonaws.com', expect.stringContaining('FlagChanges')],
+      ['events.amazonaws.com', expect.stringContaining('FlagChanges')],
+    ]);
+  });
+});
