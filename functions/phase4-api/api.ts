@@ -1,35 +1,11 @@
 import httpRouter, { type Method } from '@middy/http-router';
-import type { KitsService } from '@unified-kits/data';
-import type { Mapping, Source } from '@unified-kits/domain';
-import type {
-  APIGatewayProxyEventV2,
-  APIGatewayProxyStructuredResultV2,
-  Context,
-} from 'aws-lambda';
-import type { Deprecation } from './deprecation.ts';
+import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { methodNotAllowed, Problem, problemResponse } from './http/problem.ts';
 import { legacyRoutes } from './legacy-routes.ts';
 import { openApiText } from './openapi.ts';
 import { problemOf } from './refusals.ts';
+import type { Api, HttpResponse, Route } from './route.ts';
 import { unifiedRoutes } from './unified-routes.ts';
-
-export type HttpResponse = APIGatewayProxyStructuredResultV2;
-
-/** What the routes need. */
-export interface Api {
-  readonly service: KitsService;
-  readonly mapping: Mapping;
-  readonly deprecation: Deprecation;
-  /** Told which kits a response shows, once it is decided. */
-  readonly shown: (source: Source, legacyIds: readonly string[]) => void;
-}
-
-export interface Route {
-  readonly method: Method;
-  /** With `{name}` for a segment. */
-  readonly path: string;
-  readonly answer: (event: APIGatewayProxyEventV2) => Promise<HttpResponse>;
-}
 
 /** Route → what may be asked there, to tell a wrong method from a wrong path. */
 const methodsAt = (routes: readonly Route[], path: string): readonly Method[] => {

@@ -9,8 +9,9 @@ import { type BoundService, kitsServiceOf } from '../runtime/kits-service.ts';
 import { METRICS } from '../runtime/metric-names.ts';
 import { serviceLog } from '../runtime/service-log.ts';
 import { metricsMiddleware, serviceMetrics } from '../runtime/service-metrics.ts';
-import { type Answer, createApi, type HttpResponse } from './api.ts';
+import { type Answer, createApi } from './api.ts';
 import { asProblem, problemResponse } from './http/problem.ts';
+import type { HttpResponse } from './route.ts';
 import { shadowReads } from './shadow-reads.ts';
 
 const PHASE = 'phase4-api';

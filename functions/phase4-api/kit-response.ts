@@ -7,10 +7,10 @@ import {
   type Mapping,
   pageJson,
 } from '@unified-kits/domain';
-import type { HttpResponse } from './api.ts';
 import { encodeCursor } from './http/cursor.ts';
 import { etagOf, namesTag, parseIfMatch, parseIfNoneMatch } from './http/etag.ts';
 import { Problem } from './http/problem.ts';
+import type { HttpResponse } from './route.ts';
 
 /** How a contract shows kits. */
 export interface View {
@@ -60,12 +60,6 @@ export const matching =
         detail: 'read the kit again, and send the change with its new entity tag',
       });
   };
-
-/** The most kits of a page. */
-export interface Page {
-  readonly limit: number;
-  readonly cursor: string | undefined;
-}
 
 /**
  * A page, which was read with one kit more than it shows: that one says that there is another page.

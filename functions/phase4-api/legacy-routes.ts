@@ -11,12 +11,12 @@ import {
   wishedStatus,
 } from '@unified-kits/domain';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
-import type { Api, HttpResponse, Route } from './api.ts';
 import { callerOf } from './caller.ts';
 import { deprecationHeaders } from './deprecation.ts';
 import { Problem } from './http/problem.ts';
 import { createdResponse, kitResponse, matching, pageResponse, type View } from './kit-response.ts';
 import { bodyOf, idempotencyOf, idParameter, pageOf } from './request.ts';
+import type { Api, HttpResponse, Route } from './route.ts';
 
 /**
  * The routes that were there before: their own ids and their own words, in every stage and from either

@@ -11,13 +11,13 @@ import {
 } from '@unified-kits/domain';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { z } from 'zod';
-import type { Api, HttpResponse, Route } from './api.ts';
 import { callerOf } from './caller.ts';
 import { invalidBody } from './http/invalid-body.ts';
 import { parseBody } from './http/parse-body.ts';
 import { Problem } from './http/problem.ts';
 import { createdResponse, kitResponse, matching, pageResponse, type View } from './kit-response.ts';
 import { bodyOf, idempotencyOf, idParameter, pageOf } from './request.ts';
+import type { Api, HttpResponse, Route } from './route.ts';
 
 const PATH = '/v2/kits';
 const NO_HEADERS = {} as const;

@@ -1,7 +1,7 @@
 import type { NotedBy } from '@unified-kits/data';
 import type { Caller } from '@unified-kits/domain';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
-import type { HttpResponse } from '../phase4-api/api.ts';
+import type { HttpResponse } from '../phase4-api/route.ts';
 
 /** Who asks, as seen from the kit that is asked for. */
 export type CallerKind =

@@ -1,6 +1,6 @@
 import type { Source } from '@unified-kits/domain';
-import type { HttpResponse } from '../phase4-api/api.ts';
 import { keepExact } from '../phase4-api/http/exact-numbers.ts';
+import type { HttpResponse } from '../phase4-api/route.ts';
 
 /** A kit that only one of two pages shows, or that they show differently. */
 export interface DifferingKit {

@@ -1,5 +1,5 @@
 import type { Caller, Kit } from '@unified-kits/domain';
-import type { HttpResponse } from '../phase4-api/api.ts';
+import type { HttpResponse } from '../phase4-api/route.ts';
 import type { Callers } from './callers.ts';
 import { type ContractRequest, claimsOf } from './contract-request.ts';
 

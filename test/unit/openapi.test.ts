@@ -17,7 +17,6 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import type { Api } from '../../functions/phase4-api/api.ts';
 import {
   PROBLEM_KINDS,
   Problem,
@@ -27,6 +26,7 @@ import { legacyRoutes } from '../../functions/phase4-api/legacy-routes.ts';
 import { apiSchemas } from '../../functions/phase4-api/openapi/api-schemas.ts';
 import { OPERATIONS } from '../../functions/phase4-api/openapi/operations.ts';
 import { type openApi, openApiText } from '../../functions/phase4-api/openapi.ts';
+import type { Api } from '../../functions/phase4-api/route.ts';
 import { unifiedRoutes } from '../../functions/phase4-api/unified-routes.ts';
 import { readRecorded, renewalHint, renewing, writeRecorded } from '../support/recorded.ts';
 
