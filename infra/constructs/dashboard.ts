@@ -102,7 +102,8 @@ export class KitsDashboard extends Dashboard {
         ]),
       ],
       [
-        graph('Jobs', THIRD, [
+        graph('Jobs and events', THIRD, [
+          metric(SERVICE_METRICS.eventsRelayed),
           metric(SERVICE_METRICS.jobsApplied),
           metric(SERVICE_METRICS.jobsDuplicate),
           metric(SERVICE_METRICS.jobsStale),
