@@ -1,37 +1,72 @@
 import {
-  CreationUnsupported,
   type LegacyIdTypes,
   type Mapping,
   SchemaVersionMismatch,
   type Source,
+  STAGE_DEFINITIONS,
+  STAGES,
 } from '@unified-kits/domain';
-import { type Binding, type BoundSource, bindMapping } from '../catalog/bind-mapping.ts';
+import {
+  type Binding,
+  type BoundSource,
+  bindMapping,
+  type LegacyTables,
+} from '../catalog/bind-mapping.ts';
 import type { Session } from '../connection/database.ts';
 import type { KitStore } from './kit-store.ts';
 import { legacyKitStore } from './legacy-kit-store.ts';
+import { type LegacyLimits, readLimits } from './legacy-limits.ts';
 import { unifiedKitStore } from './unified-kit-store.ts';
 
 /** A mapping bound to the live schema for the service: both stores, and what it must know of the columns. */
 export interface ServiceBinding {
   readonly binding: Binding;
   readonly stores: Readonly<Record<'legacy' | 'kits', KitStore>>;
+  readonly limits: Readonly<Record<Source, LegacyLimits>>;
+  readonly numbers: Readonly<Record<Source, NumberIndexes>>;
   readonly idTypes: LegacyIdTypes;
 }
 
-/** An index whose first column is the kit number's, and that is there for every row. */
-const NUMBER_INDEX = `
-select exists (
-  select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-   where i.indrelid = $1::oid and i.indisvalid and i.indpred is null and a.attname = $2) as present`;
+/** Whether an index on the kit number finds a kit among all, and those that keep the number unique. */
+const NUMBER_INDEXES = `
+select coalesce(bool_or(a.attnum = i.indkey[0] and i.indpred is null), false) as searchable,
+       coalesce(array_agg(c.relname::text) filter (where i.indisunique), '{}') as "uniqueIndexes"
+  from pg_attribute a
+  join pg_index i on i.indrelid = a.attrelid
+  join pg_class c on c.oid = i.indexrelid
+ where a.attrelid = $1::oid and a.attname = $2 and i.indisvalid
+   and (a.attnum = any (i.indkey)
+        or exists (select from pg_depend d where d.objid = i.indexrelid and d.refobjid = a.attrelid and d.refobjsubid = a.attnum))`;
 
-const numberIndexed = async (session: Session, source: BoundSource): Promise<boolean> => {
+/** What a source's table does about kit numbers. */
+export interface NumberIndexes {
+  readonly searchable: boolean;
+  readonly uniqueIndexes: readonly string[];
+}
+
+const numberIndexes = async (session: Session, source: BoundSource): Promise<NumberIndexes> => {
   const rule = source.rules.find(({ field }) => field === 'kitNumber');
-  if (rule === undefined) return false;
-  const { rows } = await session.query(NUMBER_INDEX, [source.catalog.oid, rule.column.name]);
-  return rows[0].present;
+  const { rows } = await session.query(NUMBER_INDEXES, [source.catalog.oid, rule?.column.name]);
+  return rows[0];
 };
 
 const INTEGERS = new Set(['smallint', 'integer', 'bigint']);
+
+/** Where `kits` leads, the legacy tables that phase 1 made it for. */
+const INSTALLED_TABLES = `
+select i.legacy_tables as tables from migration.stage st join migration.installed i on i.component = 'kits'
+ where st.stage = any ($1::text[]) and i.legacy_tables is not null`;
+
+const KITS_LEAD = STAGES.filter((stage) => STAGE_DEFINITIONS[stage].writes === 'kits');
+
+/**
+ * The mapping bound to the legacy tables as they are or, where `kits` leads, as they were when it was made
+ * for them: what has become of them since is the mirror's concern, and no client's.
+ */
+const bindForStage = async (session: Session, mapping: Mapping): Promise<Binding> => {
+  const { rows } = await session.query<{ tables: LegacyTables }>(INSTALLED_TABLES, [KITS_LEAD]);
+  return bindMapping(session, mapping, rows[0]?.tables);
+};
 
 /**
  * Binds the mapping for the service.
@@ -47,39 +82,22 @@ export const bindService = async (session: Session, mapping: Mapping): Promise<S
     throw new SchemaVersionMismatch(
       'the service\'s own tables are not there: run the schema phase\'s "prepare" first',
     );
-  const binding = await bindMapping(session, mapping);
+  const binding = await bindForStage(session, mapping);
   const { kit, practitioner_kits } = binding.sources;
-  const indexed: Record<Source, boolean> = {
-    kit: await numberIndexed(session, kit),
-    practitioner_kits: await numberIndexed(session, practitioner_kits),
+  const numbers: ServiceBinding['numbers'] = {
+    kit: await numberIndexes(session, kit),
+    practitioner_kits: await numberIndexes(session, practitioner_kits),
+  };
+  const limits: ServiceBinding['limits'] = {
+    kit: await readLimits(session, kit),
+    practitioner_kits: await readLimits(session, practitioner_kits),
   };
   const idType = ({ idType: type }: BoundSource) => (INTEGERS.has(type) ? 'integer' : 'string');
   return {
     binding,
-    stores: { legacy: legacyKitStore(binding, indexed), kits: unifiedKitStore(binding) },
+    stores: { legacy: legacyKitStore(binding, numbers), kits: unifiedKitStore(binding, limits) },
+    limits,
+    numbers,
     idTypes: { kit: idType(kit), practitioner_kits: idType(practitioner_kits) },
   };
-};
-
-/**
- * Refuses to make a kit whose legacy row would lack a value that it must have: in `kits` it could be born,
- * and could never be mirrored.
- *
- * @throws {CreationUnsupported} naming the column.
- */
-export const assertCreatable = (source: BoundSource, given: ReadonlySet<string>): void => {
-  const { columns } = source.catalog;
-  for (const column of columns) {
-    const filled =
-      !column.notNull ||
-      column.generated ||
-      column.identity !== '' ||
-      column.defaultExpression !== null ||
-      given.has(column.name) ||
-      (column === source.id && source.mapping.id.generator !== undefined);
-    if (!filled)
-      throw new CreationUnsupported(
-        `column "${column.name}" of ${source.relation} must have a value: show it in the mapping's api.attributes, or give it a default`,
-      );
-  }
 };

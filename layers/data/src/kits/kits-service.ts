@@ -1,6 +1,7 @@
 import {
   assertMaySet,
   type Caller,
+  CreationUnsupported,
   canonicalId,
   type Kit,
   KitNotFound,
@@ -19,13 +20,13 @@ import {
   PositionUnknown,
   type Source,
   StatusUnreachable,
+  statusWords,
   TIME_OF_STATUS,
   visible,
 } from '@unified-kits/domain';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import { noteStatusTime } from '../jobs/status-time.ts';
-import { assertCreatable, type ServiceBinding } from './bind-service.ts';
-import { checkLengths } from './check-lengths.ts';
+import { checkCreatable, checkValues } from './check-values.ts';
 import { type Comparison, compareKits } from './compare-kits.ts';
 import {
   claimKey,
@@ -114,6 +115,30 @@ const stamped = (
   };
 };
 
+const withoutNulls = <Values extends object>(values: Values): Values =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) as Values;
+
+/** @throws {CreationUnsupported} where the source has no word for a kit that is new. */
+const statusAtBirth = (mapping: Mapping, source: Source): string => {
+  if (![...statusWords(mapping, source, 'legacy').values()].includes('created'))
+    throw new CreationUnsupported(
+      `the mapping of ${source} has no status that means "created": name one among the values of its status`,
+    );
+  return legacyStatus(mapping, source, 'created');
+};
+
+/** The values of a new kit. Null and absent are the same here: both take the column's default. */
+const born = (mapping: Mapping, source: Source, { fields, attributes }: KitValues): KitValues =>
+  stamped(
+    mapping,
+    source,
+    {
+      fields: { ...withoutNulls(fields), status: statusAtBirth(mapping, source) },
+      attributes: withoutNulls(attributes),
+    },
+    ['createdAt', 'updatedAt'],
+  );
+
 /**
  * What a change of status sets: the status in the source's own words, and its time where none stands yet.
  *
@@ -163,9 +188,11 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
         stores[store].listAll(session, caller, canonicalPage(page, 'uuid')),
       ),
     create: ({ owner, values, idempotency, respond }) =>
-      writing(async ({ binding, stores }, store, session) => {
+      writing(async ({ binding, stores, limits }, store, session) => {
         const source = binding.sources[sourceOf(owner)];
-        checkLengths(source, values);
+        const full = born(mapping, source.source, values);
+        checkCreatable(source, limits[source.source], full);
+        checkValues(source, limits[source.source], full);
         const stored = idempotency === undefined ? undefined : await claimKey(session, idempotency);
         if (stored !== undefined) return { ...stored, replayed: true };
         const { kitNumber } = values.fields;
@@ -180,24 +207,6 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
             'the owner of this kit is not known, or is nobody who can own kits',
           );
         if (check.numberTaken) throw new KitNumberTaken('another kit has this number');
-        const full = stamped(
-          mapping,
-          source.source,
-          {
-            // Null and absent are the same here: both take the column's default.
-            fields: {
-              ...Object.fromEntries(
-                Object.entries(values.fields).filter(([, value]) => value !== null),
-              ),
-              status: legacyStatus(mapping, source.source, 'created'),
-            },
-            attributes: Object.fromEntries(
-              Object.entries(values.attributes).filter(([, value]) => value !== null),
-            ),
-          },
-          ['createdAt', 'updatedAt'],
-        );
-        assertCreatable(source, namesOf(source, full));
         const kit = await stores[store].insert(session, owner, full);
         await recordKitEvent(session, kitEvent(undefined, kit));
         const response = respond(kit);
@@ -205,7 +214,7 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
         return { ...response, replayed: false };
       }),
     async change({ reference, caller, valuesFor, statusFor, precondition }) {
-      return writing(async ({ binding, stores }, store, session) => {
+      return writing(async ({ binding, stores, limits }, store, session) => {
         const kept = canonical(binding, reference);
         const found = await stores[store].find(session, kept, caller, 'lock');
         // Before anything is refused on the strength of a row that is not the valid one.
@@ -218,7 +227,7 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
           attributes: given.attributes,
         };
         if (isEmpty(values)) return before;
-        checkLengths(binding.sources[before.source], values);
+        checkValues(binding.sources[before.source], limits[before.source], values);
         const after = await stores[store].update(
           session,
           before,
@@ -239,15 +248,3 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
     },
   };
 };
-
-/** The legacy columns that a birth gives a value, with the owner's. */
-const namesOf = (source: ServiceBinding['binding']['sources'][Source], values: KitValues) =>
-  new Set([
-    source.ownerColumn.name,
-    ...source.rules.flatMap(({ field, column }) =>
-      values.fields[field] == null ? [] : [column.name],
-    ),
-    ...source.shown.flatMap(({ name, column }) =>
-      values.attributes[name] == null ? [] : [column.name],
-    ),
-  ]);

@@ -6,15 +6,19 @@ import { quoteIdentifier } from '../sql/identifier.ts';
 import { inStep, judged } from './in-step.ts';
 import { kitOfRow, legacyKitColumns, legacyKitsId } from './kit-columns.ts';
 import type { KitStore } from './kit-store.ts';
+import { numberMatch } from './number-match.ts';
 import { ownerLock, ownerTable } from './owner.ts';
 import { type KitReadingRow, oneReading, readingOf } from './readings.ts';
 import { assignments, Parameters } from './statement.ts';
 
-/** Which of the two legacy tables have an index that finds a kit by its number. */
-export type NumberIndexed = Readonly<Record<Source, boolean>>;
-
-/** The legacy tables as a store of kits. */
-export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): KitStore => {
+/**
+ * The legacy tables as a store of kits. A kit number is looked for where an index finds it: nobody scans a
+ * table for a request.
+ */
+export const legacyKitStore = (
+  binding: Binding,
+  numbers: Readonly<Record<Source, { readonly searchable: boolean }>>,
+): KitStore => {
   const of = (source: Source) => binding.sources[source];
   const id = (source: Source) => `s.${quoteIdentifier(of(source).id.name)}`;
   const owner = (source: Source) => `s.${quoteIdentifier(of(source).ownerColumn.name)}`;
@@ -124,15 +128,17 @@ export const legacyKitStore = (binding: Binding, numberIndexed: NumberIndexed): 
     resolve: (session, references) => resolveInLegacy(session, binding, references),
     async checkBirth(session, forOwner, kitNumber) {
       await ownerLock(session, kitNumber);
-      const searched = SOURCES.filter((source) => numberIndexed[source]).map((source) => {
+      const parameters = new Parameters();
+      const known = ownerTable(binding, forOwner.ownerType, parameters.add(forOwner.id));
+      const taken = SOURCES.filter((source) => numbers[source].searchable).flatMap((source) => {
         const rule = of(source).rules.find(({ field }) => field === 'kitNumber');
-        return rule === undefined
-          ? 'false'
-          : `exists (select ${from(source)} where s.${quoteIdentifier(rule.column.name)} = cast($2 as ${rule.column.type}))`;
+        const match = rule && numberMatch(rule.column, kitNumber, 'cast($2 as text)');
+        return match === undefined ? [] : [`exists (select ${from(source)} where ${match})`];
       });
+      if (taken.length > 0) parameters.add(kitNumber);
       const { rows } = await session.query(
-        `select st.stage, exists (${ownerTable(binding, forOwner.ownerType, '$1')}) as "ownerKnown", (${['false', ...searched].join(' or ')}) as "numberTaken"${searched.length === 0 ? ', cast($2 as text) as unsearched' : ''} from migration.stage st`,
-        [forOwner.id, kitNumber],
+        `select st.stage, exists (${known}) as "ownerKnown", ${taken.length === 0 ? 'false' : taken.join(' or ')} as "numberTaken" from migration.stage st`,
+        parameters.values,
       );
       return rows[0];
     },

@@ -177,7 +177,7 @@ export const storeAccess = ({
           try {
             return await write(service, store, session);
           } catch (error) {
-            throw writeFault(service.binding, error);
+            throw writeFault(service, error);
           }
         }).catch(async (error: unknown) => {
           throw (await brokeAside(store, error)) === undefined

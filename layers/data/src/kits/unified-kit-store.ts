@@ -1,12 +1,13 @@
-import { SHARED_COLUMNS, SOURCES, type Source } from '@unified-kits/domain';
+import { type Kit, KitRefused, SHARED_COLUMNS, SOURCES, type Source } from '@unified-kits/domain';
 import type { Binding, BoundRule, BoundSource } from '../catalog/bind-mapping.ts';
 import { resolveInKits } from '../jobs/resolve-in-kits.ts';
 import { attributesExpression, project, ruleForward } from '../projection/projection.ts';
 import { isAmbiguous } from '../projection/value-map.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
 import { inStep, judged } from './in-step.ts';
-import { kitOfRow, unifiedKitColumns } from './kit-columns.ts';
+import { type KitRow, kitOfRow, unifiedKitColumns } from './kit-columns.ts';
 import type { KitStore } from './kit-store.ts';
+import { brokenCheck, type LegacyLimits, REFUSED_VALUE } from './legacy-limits.ts';
 import { ownerTable } from './owner.ts';
 import { type KitReadingRow, oneReading, readingOf } from './readings.ts';
 import { type Assignment, assignments, Parameters } from './statement.ts';
@@ -34,12 +35,27 @@ const keptOf = (source: BoundSource, assigned: readonly Assignment[]) => {
  * `kits` as a store. Values arrive as the legacy columns would hold them and go through the same projection
  * as the copy and the mirror, so that `kits` holds exactly what a migrated legacy row would have given.
  */
-export const unifiedKitStore = (binding: Binding): KitStore => {
+export const unifiedKitStore = (
+  binding: Binding,
+  limits: Readonly<Record<Source, LegacyLimits>>,
+): KitStore => {
   const { kits } = binding;
   const { practitionerIdType, userIdType } = binding.mapping.target;
+  const projections = {
+    kit: project(binding, binding.sources.kit),
+    practitioner_kits: project(binding, binding.sources.practitioner_kits),
+  };
   const keys: Readonly<Record<Source, string>> = {
-    kit: project(binding, binding.sources.kit).kitsKey,
-    practitioner_kits: project(binding, binding.sources.practitioner_kits).kitsKey,
+    kit: projections.kit.kitsKey,
+    practitioner_kits: projections.practitioner_kits.kitsKey,
+  };
+  /** The select list of a kit that was written, and whether its legacy table would refuse it. */
+  const writtenColumns = (source: Source) =>
+    `${unifiedKitColumns(binding, source)}, ${brokenCheck(projections[source], limits[source])} as refused`;
+  const written = (row: KitRow & { readonly refused: boolean }): Kit => {
+    // As the legacy table's own refusal is told.
+    if (row.refused) throw new KitRefused('', REFUSED_VALUE);
+    return kitOfRow(binding, row);
   };
   const keyIs = (source: Source, key: string) =>
     `k.source = ${quoteLiteral(source)} and ${keys[source]} = ${key}`;
@@ -162,10 +178,10 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
         ['legacy_attributes', attributesExpression(keptOf(source, assigned))],
       ];
       const { rows } = await session.query(
-        `insert into ${kits} as k (${fed.map(([column]) => column).join(', ')}) select ${fed.map(([, expression]) => expression).join(', ')} from ${overlay([...assigned, ...defaults])} returning ${unifiedKitColumns(binding, source.source)}`,
+        `insert into ${kits} as k (${fed.map(([column]) => column).join(', ')}) select ${fed.map(([, expression]) => expression).join(', ')} from ${overlay([...assigned, ...defaults])} returning ${writtenColumns(source.source)}`,
         parameters.values,
       );
-      return kitOfRow(binding, rows[0]);
+      return written(rows[0]);
     },
     async update(session, kit, values) {
       const source = binding.sources[kit.source];
@@ -185,10 +201,10 @@ export const unifiedKitStore = (binding: Binding): KitStore => {
             ]),
       ];
       const { rows } = await session.query(
-        `update ${kits} k set ${set.join(', ')} from ${overlay(assigned)} where k.id = ${id} returning ${unifiedKitColumns(binding, kit.source)}`,
+        `update ${kits} k set ${set.join(', ')} from ${overlay(assigned)} where k.id = ${id} returning ${writtenColumns(kit.source)}`,
         parameters.values,
       );
-      return rows[0] === undefined ? undefined : kitOfRow(binding, rows[0]);
+      return rows[0] === undefined ? undefined : written(rows[0]);
     },
   };
 };

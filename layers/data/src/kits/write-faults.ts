@@ -3,12 +3,13 @@ import {
   FENCE_SQLSTATE,
   KitNumberTaken,
   KitRefused,
-  OwnerUnknown,
+  SOURCES,
   UNMAPPED_VALUE_SQLSTATE,
 } from '@unified-kits/domain';
 import type pg from 'pg';
-import type { Binding } from '../catalog/bind-mapping.ts';
 import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
+import type { ServiceBinding } from './bind-service.ts';
+import { REFUSED_VALUE } from './legacy-limits.ts';
 
 /** The other store is authoritative: the fence, or the stage, said so. */
 export class WrongStore extends Error {
@@ -25,39 +26,38 @@ const SCHEMA_CHANGED = [
 export const isSchemaChange = (error: unknown): boolean => hasSqlState(error, ...SCHEMA_CHANGED);
 
 const isNumberFault = (
-  binding: Binding,
-  { constraint, table, schema }: pg.DatabaseError,
+  { binding, numbers }: ServiceBinding,
+  { constraint = '', table, schema }: pg.DatabaseError,
 ): boolean =>
   constraint === 'kits_kit_number_key' ||
-  Object.values(binding.sources).some(
-    ({ catalog, rules }) =>
+  SOURCES.some((source) => {
+    const { catalog } = binding.sources[source];
+    return (
       catalog.schema === schema &&
       catalog.table === table &&
-      rules.some(
-        ({ field, column }) =>
-          field === 'kitNumber' && column.uniqueKey && constraint?.includes(column.name) === true,
-      ),
-  );
+      numbers[source].uniqueIndexes.includes(constraint)
+    );
+  });
 
 /**
- * What a write's failure means to whoever asked for it. The server's message may quote a value, so none is
- * passed on.
+ * What a write's failure means to whoever asked for it. The server's message may quote a value and names
+ * columns, so nothing of it is passed on.
  *
  * @returns the error to throw: one of the domain's, or the one given where nobody foresaw it
  */
-export const writeFault = (binding: Binding, error: unknown): unknown => {
+export const writeFault = (service: ServiceBinding, error: unknown): unknown => {
   if (hasSqlState(error, FENCE_SQLSTATE)) return new WrongStore('the fence refused the write');
   if (hasSqlState(error, SQLSTATE.uniqueViolation))
-    return isNumberFault(binding, error)
+    return isNumberFault(service, error)
       ? new KitNumberTaken('another kit has this number')
       : new KitRefused('', 'a value that must be unique is in use already');
   if (hasSqlState(error, SQLSTATE.foreignKeyViolation))
-    return new OwnerUnknown('the kit refers to something that is not there');
+    return new KitRefused('', 'the kit refers to something that is not there');
   if (hasSqlState(error, SQLSTATE.notNullViolation))
     return new CreationUnsupported(
       `column "${error.column ?? ''}" must have a value and no request can give one`,
     );
   if (isRowFault(error) && error.code !== UNMAPPED_VALUE_SQLSTATE)
-    return new KitRefused(error.column ?? '', 'the database refuses this value');
+    return new KitRefused('', REFUSED_VALUE);
   return error;
 };
