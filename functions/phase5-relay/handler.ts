@@ -1,14 +1,15 @@
-import { SendMessageBatchCommand } from '@aws-sdk/client-sqs';
 import middy from '@middy/core';
 import {
   type Database,
   exclusively,
+  hasSqlState,
   markSent,
   type OutboxEvent,
   pruneEvents,
   pruneJobs,
   pruneKeys,
   readUnsent,
+  SQLSTATE,
 } from '@unified-kits/data';
 import { UnifiedKitsError } from '@unified-kits/domain';
 import type { Context } from 'aws-lambda';
@@ -17,6 +18,7 @@ import { type Environment, readEnvironment } from '../runtime/environment.ts';
 import { publicError } from '../runtime/faults.ts';
 import { METRICS } from '../runtime/metric-names.ts';
 import { required, sqsOf } from '../runtime/queues.ts';
+import { sendMessages } from '../runtime/send-messages.ts';
 import { serviceLog } from '../runtime/service-log.ts';
 import { metricsMiddleware, serviceMetrics } from '../runtime/service-metrics.ts';
 
@@ -37,7 +39,7 @@ class EventsNotSent extends UnifiedKitsError {
   constructor(count: number) {
     super(
       'EventsNotSent',
-      `the queue did not take ${count} events: they are sent with the next run`,
+      `the queue took none of ${count} events: they are sent with the next run`,
     );
   }
 }
@@ -54,25 +56,15 @@ const message = ({ id, number, occurredAt, body }: OutboxEvent): string => {
   });
 };
 
-/** @returns numbers of the events that the queue took. */
-const send = async (
-  environment: Environment,
-  events: readonly OutboxEvent[],
-): Promise<readonly string[]> => {
-  const { Successful = [] } = await sqsOf(environment).send(
-    new SendMessageBatchCommand({
-      QueueUrl: required(environment.queues.events, 'EVENTS_QUEUE_URL'),
-      Entries: events.map((event, index) => ({
-        Id: String(index),
-        MessageBody: message(event),
-        MessageAttributes: {
-          type: { DataType: 'String', StringValue: String(event.body.type) },
-        },
-      })),
-    }),
+const send = (environment: Environment, events: readonly OutboxEvent[]) =>
+  sendMessages(
+    sqsOf(environment),
+    required(environment.queues.events, 'EVENTS_QUEUE_URL'),
+    events.map((event) => ({
+      body: message(event),
+      attributes: { type: { DataType: 'String', StringValue: String(event.body.type) } },
+    })),
   );
-  return Successful.flatMap(({ Id }) => events[Number(Id)]?.number ?? []);
-};
 
 const chunks = <Item>(items: readonly Item[], size: number): readonly Item[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, n) =>
@@ -81,7 +73,12 @@ const chunks = <Item>(items: readonly Item[], size: number): readonly Item[][] =
 
 const asService = { asApplication: true } as const;
 
-/** Sends what is in the outbox until it is empty, or the time is up. */
+/**
+ * Sends what is in the outbox until it is empty, or the time is up. An event that the queue does not take is
+ * still its kit's oldest when the outbox is read again, so nothing of that kit overtakes it; other kits go on.
+ *
+ * @throws {EventsNotSent} when the queue takes none of what is left.
+ */
 const relay = async (
   environment: Environment,
   db: Database,
@@ -91,15 +88,18 @@ const relay = async (
   while (Date.now() < deadline) {
     const events = await db.transaction(asService, (session) => readUnsent(session, PER_READ));
     if (events.length === 0) return { sent, done: true };
+    const before = sent;
     for (const part of chunks(events, PER_CALL)) {
-      const taken = await send(environment, part);
+      const { taken, fault } = await send(environment, part);
+      const numbers = part.filter((_, index) => taken[index] === true).map(({ number }) => number);
       // Sent and not marked is sent again: a consumer knows an event by its id.
-      await db.transaction(asService, (session) => markSent(session, taken));
-      sent += taken.length;
-      serviceMetrics(PHASE).count(METRICS.EventsRelayed, taken.length);
-      if (taken.length < part.length) throw new EventsNotSent(part.length - taken.length);
+      await db.transaction(asService, (session) => markSent(session, numbers));
+      sent += numbers.length;
+      serviceMetrics(PHASE).count(METRICS.EventsRelayed, numbers.length);
+      if (fault !== undefined) throw fault;
       if (Date.now() >= deadline) break;
     }
+    if (sent === before) throw new EventsNotSent(events.length);
   }
   return { sent, done: false };
 };
@@ -126,6 +126,8 @@ export const handler = middy<unknown, { sent: number; done: boolean }>()
       await prune(db);
       return result;
     } catch (error) {
+      // Deployed before the schema is made: there is no event yet.
+      if (hasSqlState(error, SQLSTATE.undefinedTable)) return { sent: 0, done: true };
       const leaving = publicError(error);
       serviceLog(PHASE).error('events were not handed on', leaving);
       throw leaving;

@@ -3,6 +3,7 @@ import * as domain from '@unified-kits/domain';
 import validate from 'asl-validator';
 import { describe, expect, it } from 'vitest';
 import { FlagsUnreadable } from '../../functions/runtime/flag-store.ts';
+import { QueuesUnreachable } from '../../functions/runtime/queues.ts';
 import { type AslState, placedStates, readMachine } from '../../infra/local/aws/asl-walk.ts';
 import { unsupported } from '../../infra/local/aws/supported-asl.ts';
 import {
@@ -43,6 +44,7 @@ const ourErrors = new Set([
       : [],
   ),
   new FlagsUnreadable('').name,
+  new QueuesUnreachable('', '').name,
 ]);
 
 describe.each(WORKFLOWS)('the %s workflow', (workflow) => {
@@ -107,6 +109,7 @@ describe.each(WORKFLOWS)('the %s workflow', (workflow) => {
       'ParityMismatch',
       'ContractBroken',
       'FlipRefused',
+      'WorkersBusy',
       'NoGo',
       'States.ALL',
     ])
@@ -139,6 +142,63 @@ describe.each(WORKFLOWS)('the %s workflow', (workflow) => {
       open.push(...next.filter((one) => typeof one === 'string'));
     }
     expect([...seen].some((name) => outer.get(name)?.Type === 'Fail')).toBe(true);
+  });
+});
+
+/** Names of states that can be reached from one, by every way but through those that are closed. */
+const reachable = (
+  workflow: 'cutover' | 'rollback',
+  from: string,
+  closed: readonly string[] = [],
+): ReadonlySet<string> => {
+  const { States } = readMachine(loadWorkflow(workflow, arnOf));
+  const seen = new Set<string>();
+  const open = [from];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (seen.has(name) || closed.includes(name)) continue;
+    seen.add(name);
+    const state = States[name];
+    if (state === undefined) throw new TypeError(`no state "${name}"`);
+    const rules = [...((state.Choices as { Next: string }[] | undefined) ?? [])];
+    const next = [state.Next, state.Default, ...rules.map(({ Next }) => Next)];
+    next.push(...handlersOf(state, 'Catch').map(({ Next }) => Next));
+    open.push(...next.filter((one) => typeof one === 'string'));
+  }
+  return seen;
+};
+
+describe("the workers' pause", () => {
+  it('comes before a migration can begin, and before a rollback takes a step', () => {
+    expect(reachable('cutover', 'Accept the input', ['Pause the workers'])).not.toContain(
+      'Begin the batch',
+    );
+    expect(reachable('rollback', 'Find the batch', ['Pause the workers'])).not.toContain(
+      'Step back',
+    );
+  });
+
+  it('ends on every way out', () => {
+    const resumes = ['Resume the workers', 'Let the workers go on'];
+    expect(
+      [...reachable('cutover', 'Pause the workers', resumes)].filter((name) =>
+        ['Done', 'Stopped before the switch', 'Stopped after the switch'].includes(name),
+      ),
+    ).toEqual([]);
+    expect(
+      [...reachable('rollback', 'Pause the workers', resumes)].filter((name) =>
+        ['Rolled back', 'Workers left paused'].includes(name),
+      ),
+    ).toEqual([]);
+  });
+
+  it('is none of the analysis alone', () => {
+    const { States } = readMachine(loadWorkflow('cutover', arnOf));
+    const rules = (States['Is the analysis done?']?.Choices ?? []) as Record<string, unknown>[];
+    const alone = rules.findIndex(({ StringEquals }) => StringEquals === 'analyse');
+    const further = rules.findIndex(({ Next }) => Next === 'Install the schema');
+    expect(rules[alone]?.Next).toBe('Report the analysis');
+    expect(alone).toBeLessThan(further);
+    expect([...reachable('cutover', 'Report the analysis')]).toEqual(['Report the analysis']);
   });
 });
 

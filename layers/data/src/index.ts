@@ -28,6 +28,7 @@ export * from './jobs/claim-job.ts';
 export * from './jobs/jobs-service.ts';
 export * from './jobs/outbox.ts';
 export * from './jobs/work-marks.ts';
+export * from './jobs/workers-pause.ts';
 export * from './kits/bind-service.ts';
 export * from './kits/compare-kits.ts';
 export * from './kits/idempotency.ts';

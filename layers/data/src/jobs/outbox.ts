@@ -38,7 +38,10 @@ export const markSent = async (session: Session, numbers: readonly string[]): Pr
   );
 };
 
-/** Forgets events that were handed on more than so many days ago, at most `limit` at a time. */
+/**
+ * Forgets events that were handed on more than so many days ago, of the oldest `limit`: no index leads to
+ * when an event was sent, and none is needed, for they are sent about in the order of their numbers.
+ */
 export const pruneEvents = async (
   session: Session,
   days: number,
@@ -46,8 +49,8 @@ export const pruneEvents = async (
 ): Promise<number> => {
   const { rowCount } = await session.query(
     `delete from kits_service.kit_event where number in (
-       select number from kits_service.kit_event
-        where sent_at < now() - $1::float8 * interval '1 day' order by number limit $2)`,
+       select number from (select number, sent_at from kits_service.kit_event order by number limit $2) oldest
+        where sent_at < now() - $1::float8 * interval '1 day')`,
     [days, limit],
   );
   return rowCount ?? 0;

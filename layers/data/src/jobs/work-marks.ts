@@ -1,16 +1,24 @@
 import type { Session } from '../connection/database.ts';
 
-/** Marks work as under way until it is unmarked, or its worker's time is over. Returns the mark. */
+/** Work under way. */
+export interface WorkMark {
+  /** A UUID: the request's, so that it can be found in the worker's log. */
+  readonly id: string;
+  /** What works: a function's folder. */
+  readonly worker: string;
+  /** When its time is over, in milliseconds since 1970. */
+  readonly deadline: number;
+}
+
+/** Marks work as under way until it is unmarked, or its worker's time is over. */
 export const markWork = async (
   session: Session,
-  worker: string,
-  deadline: number,
-): Promise<string> => {
-  const { rows } = await session.query(
-    `insert into kits_service.work_mark (worker, deadline) values ($1, to_timestamp($2::float8 / 1000)) returning id`,
-    [worker, deadline],
+  { id, worker, deadline }: WorkMark,
+): Promise<void> => {
+  await session.query(
+    `insert into kits_service.work_mark (id, worker, deadline) values ($1, $2, to_timestamp($3::float8 / 1000))`,
+    [id, worker, deadline],
   );
-  return rows[0].id;
 };
 
 export const unmarkWork = async (session: Session, id: string): Promise<void> => {
