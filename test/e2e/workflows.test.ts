@@ -97,6 +97,7 @@ describe('the cutover workflow', () => {
       'phase2-migration',
       'phase3-services',
       'phase4-contract-check',
+      'phase5-queues',
       'phase6-validation',
       'phase7-cleanup',
     ]);
@@ -336,6 +337,36 @@ describe('a cutover that fails', () => {
     expect(ended).toMatchObject({
       status: 'SUCCEEDED',
       output: { stage: 'closed', batchId: before?.id, parity: { compared: 601, mismatched: 0 } },
+    });
+  });
+
+  it('leaves reads on legacy when clients would notice the switch, and goes on once they would not', async () => {
+    const given = await rig(50);
+    const reportId = await approvedReport(given);
+    await cutOver(given, { reportId, until: 'mirrored' });
+    // Behind the mirror's back, and after parity was proven.
+    const notes = (text: string) =>
+      given.legacy.db.query(
+        `update public.kits set legacy_attributes = jsonb_set(legacy_attributes, '{notes}', to_jsonb($1::text))
+          where source = 'kit' and legacy_id = '6' returning id`,
+        [text],
+        { asEngine: true },
+      );
+    expect(await notes('not what it was')).toHaveLength(1);
+    const failed = await cutOver(given, {});
+    expect(failed).toMatchObject({ status: 'FAILED', error: 'ContractBroken' });
+    expect(failed.cause).toMatch(/GET \/kits\/\{id\} kit 6 \(header etag, notes; 200 and 200\)/);
+    expect(failed.cause).not.toContain('not what it was');
+    expect(await stageOf(given)).toBe('mirrored');
+    expect(await given.system.flags.read()).toMatchObject({
+      unifiedReads: false,
+      unifiedWrites: false,
+      migrationInProgress: false,
+    });
+    await notes('note 6');
+    expect(await cutOver(given, {})).toMatchObject({
+      status: 'SUCCEEDED',
+      output: { stage: 'closed' },
     });
   });
 
