@@ -3,6 +3,7 @@ import {
   changeBody,
   createBody,
   type Kit,
+  KitRefused,
   ownerFor,
   SOURCES,
   type Source,
@@ -13,6 +14,7 @@ import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { z } from 'zod';
 import { callerOf } from './caller.ts';
 import { invalidBody } from './http/invalid-body.ts';
+import { jsonPointer } from './http/json-pointer.ts';
 import { parseBody } from './http/parse-body.ts';
 import { Problem } from './http/problem.ts';
 import { createdResponse, kitResponse, matching, pageResponse, type View } from './kit-response.ts';
@@ -30,9 +32,18 @@ export const unifiedRoutes = ({ service, mapping, shown }: Api): readonly Route[
       ownerType: z.ZodLiteral<'practitioner'>;
     }>,
   ]);
+  const attributes = new Set(
+    SOURCES.flatMap((source) => Object.keys(mapping.sources[source].api.attributes)),
+  );
   const changes = {
     kit: changeBody(mapping, 'kit', 'v2'),
     practitioner_kits: changeBody(mapping, 'practitioner_kits', 'v2'),
+  };
+  /** Attributes stand apart in this contract, and so does what is wrong with them. */
+  const pointed = (error: unknown): never => {
+    if (!(error instanceof KitRefused) || !attributes.has(error.field)) throw error;
+    const pointer = jsonPointer(['attributes', error.field]);
+    throw new Problem('invalid-body', { errors: [{ pointer, detail: error.message }] });
   };
   const view = async (): Promise<View> => ({
     contract: 'v2',
@@ -85,12 +96,14 @@ export const unifiedRoutes = ({ service, mapping, shown }: Api): readonly Route[
       headers,
       body: text,
       replayed,
-    } = await service.create({
-      owner,
-      values: valuesOf(mapping, source, 'v2', body),
-      idempotency: idempotencyOf(event, `${PATH} ${owner.ownerType} ${owner.id}`, body),
-      respond: (kit) => createdResponse(kit, seen, `${PATH}/${kit.kitsId}`, NO_HEADERS),
-    });
+    } = await service
+      .create({
+        owner,
+        values: valuesOf(mapping, source, 'v2', body),
+        idempotency: idempotencyOf(event, `${PATH} ${owner.ownerType} ${owner.id}`, body),
+        respond: (kit) => createdResponse(kit, seen, `${PATH}/${kit.kitsId}`, NO_HEADERS),
+      })
+      .catch(pointed);
     return {
       statusCode: status,
       headers: { ...headers, ...(replayed ? { 'idempotency-replayed': 'true' } : {}) },
@@ -113,13 +126,15 @@ export const unifiedRoutes = ({ service, mapping, shown }: Api): readonly Route[
       if (!parsed.success) throw invalidBody(parsed.error);
       return parsed.data;
     };
-    const kit = await service.change({
-      reference: reference(event),
-      caller,
-      precondition: matching(ifMatch, seen),
-      valuesFor: (found) => valuesOf(mapping, found.source, 'v2', bodyFor(found)),
-      statusFor: (found) => wishedStatus(mapping, found.source, 'v2', bodyFor(found)),
-    });
+    const kit = await service
+      .change({
+        reference: reference(event),
+        caller,
+        precondition: matching(ifMatch, seen),
+        valuesFor: (found) => valuesOf(mapping, found.source, 'v2', bodyFor(found)),
+        statusFor: (found) => wishedStatus(mapping, found.source, 'v2', bodyFor(found)),
+      })
+      .catch(pointed);
     return kitResponse(kit, seen, NO_HEADERS);
   };
 

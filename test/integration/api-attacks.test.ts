@@ -114,7 +114,7 @@ describe.each(API_STAGES)('an attacker in stage %s', (stage) => {
       `select distinct name from (
          select relname::text as name from pg_class union select conname from pg_constraint union select attname from pg_attribute
           where attrelid::regclass::text in ('kit', 'practitioner_kits', 'kits', 'users', 'practitioners')) named
-        where name like '%\\_%' or name in ('pg_catalog', 'information_schema')`,
+        where name ~ '^\\w+_\\w+$' or name in ('pg_catalog', 'information_schema')`,
     );
     // A token's claim is called like the column, and may be named.
     names = rows.map(({ name }) => name).filter((name) => name !== 'practitioner_id');
@@ -693,7 +693,7 @@ describe.each(API_STAGES)('an attacker in stage %s', (stage) => {
     expect(rows).toEqual([{ practitioners: 10, keys: 5, failed: 0 }]);
     const refusals = answered.filter(({ status }) => status >= 400);
     expect(refusals.length).toBeGreaterThan(300);
-    const known = new RegExp(names.map(RegExp.escape).join('|'));
+    const known = new RegExp(names.join('|'));
     for (const { status, text, headers } of refusals) {
       expect(status).toBeLessThan(500);
       expect(`${text}${JSON.stringify(headers)}`).not.toContain(MARK);

@@ -631,6 +631,34 @@ const inStage = async (script: Script, stage: ApiStage) => {
   }
 };
 
+describe('a value that the tables cannot take', () => {
+  it('is pointed at where it stands, under either contract', async () => {
+    const rig = await mappedApi(odd);
+    const client = rig.as(odd.client);
+    const pointers = async (answer: Promise<ApiResponse>) => {
+      const { status, body } = await answer;
+      expect(status).toBe(422);
+      return (body.errors as { pointer: string }[]).map(({ pointer }) => pointer);
+    };
+    const kit = { kitNumber: 'N', ownerType: 'client' };
+    const long = 'eleven char';
+    expect(await pointers(client.post('/kits', { kitNumber: 'N', remark: long }))).toEqual([
+      '/remark',
+    ]);
+    expect(
+      await pointers(client.post('/v2/kits', { ...kit, attributes: { remark: long } })),
+    ).toEqual(['/attributes/remark']);
+    expect(await pointers(client.post('/v2/kits', { ...kit, orderId: long }))).toEqual([
+      '/orderId',
+    ]);
+    const { kitsId } = (await client.get('/kits/1')).body;
+    const change = (body: object) => client.patch(`/v2/kits/${kitsId}`, body, { 'if-match': '*' });
+    expect(await pointers(change({ attributes: { gift: null } }))).toEqual(['/attributes/gift']);
+    expect(await pointers(change({ kitType: null }))).toEqual(['/kitType']);
+    await rig.close();
+  });
+});
+
 describe.each([odd, plain, await clinic()])('$name', (script) => {
   let legacy: Awaited<ReturnType<typeof inStage>>;
   beforeAll(async () => {
