@@ -1,8 +1,9 @@
 import pg from 'pg';
 import { Cleanup } from './cli/cleanup.ts';
-import { readOptions } from './cli/options.ts';
-import { run } from './cli/run.ts';
-import { openScreen } from './cli/screen.ts';
+import { type Asked, readCommandLine } from './cli/options.ts';
+import { type RunResult, run } from './cli/run.ts';
+import { openScreen, type Screen } from './cli/screen.ts';
+import { serve } from './cli/serve.ts';
 
 /** As a shell says of a process that ended by SIGINT. */
 const INTERRUPTED = 130;
@@ -21,9 +22,15 @@ const describe = (error: unknown): string => {
   return `${name}: ${message}`;
 };
 
-/** `npm start`: reads the command line, runs, and answers with the exit code. */
+const carryOut = (asked: Asked, screen: Screen, cleanup: Cleanup): Promise<RunResult> =>
+  asked.command === 'run'
+    ? run(asked.options, screen, cleanup)
+    : serve(asked.options, screen, cleanup);
+
+/** `npm start`: reads the command line, does what it asks for, and answers with the exit code. */
 const main = async (): Promise<number> => {
-  const options = readOptions(process.argv.slice(2), process.env);
+  const asked = readCommandLine(process.argv.slice(2), process.env);
+  const json = asked.command === 'run' && asked.options.json;
   const screen = openScreen(process.stdout);
   const cleanup = new Cleanup();
   const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<'interrupted'>();
@@ -42,19 +49,20 @@ const main = async (): Promise<number> => {
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   try {
-    const working = run(options, screen, cleanup);
+    const working = carryOut(asked, screen, cleanup);
     // What an interruption leaves behind fails against closed connections: nobody waits for it then.
     working.catch(() => undefined);
     const outcome = await Promise.race([working, interrupted]);
     await cleanup.run();
-    if (outcome === 'interrupted') return INTERRUPTED;
-    if (options.json) process.stdout.write(`${JSON.stringify(outcome.json)}\n`);
+    // A system that stays up until it is told to end has ended well.
+    if (outcome === 'interrupted') return asked.command === 'serve' ? 0 : INTERRUPTED;
+    if (json) process.stdout.write(`${JSON.stringify(outcome.json)}\n`);
     return outcome.good ? 0 : 1;
   } catch (error) {
     screen.line();
     process.stderr.write(`${describe(error)}\n`);
     await cleanup.run().catch((fault: unknown) => process.stderr.write(`${describe(fault)}\n`));
-    if (options.json) process.stdout.write(`${JSON.stringify({ error: told(error) })}\n`);
+    if (json) process.stdout.write(`${JSON.stringify({ error: told(error) })}\n`);
     return 1;
   }
 };

@@ -81,6 +81,8 @@ describe('kill -9', () => {
           stage: 'legacy',
           parity: { mismatched: 0 },
           writes: { lost: 0, unexpected: 0 },
+          reads: { stale: 0 },
+          requests: { all: { errors: 0 } },
           rollback: { legacyIntact: true },
         });
         expect(json.rows?.kit).toBeGreaterThan(19_000);

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WINDOWS } from '../../infra/local/cli/request-windows.ts';
 import { PLANTED_BLOCKERS } from '../../infra/local/legacy/blockers.ts';
 import { type ClinicDatabase, clinicContent, clinicDatabase } from '../support/clinic.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
@@ -32,6 +33,19 @@ describe('npm start', () => {
     expect(json.writes?.acknowledged).toBeGreaterThan(100);
     expect(json.writes?.found).toBe(json.writes?.acknowledged);
     expect(json.writersHeldMs?.max).toBeGreaterThanOrEqual(json.writersHeldMs?.p50 ?? 0);
+    expect(json.writes?.repeated).toBeGreaterThan(0);
+    expect(json.reads?.checked).toBeGreaterThan(100);
+    expect(json.reads?.stale).toBe(0);
+    const { requests } = json;
+    expect(requests?.all.errors).toBe(0);
+    expect(requests?.all.count).toBeGreaterThan(300);
+    expect(WINDOWS.reduce((sum, window) => sum + (requests?.[window].count ?? 0), 0)).toBe(
+      requests?.all.count,
+    );
+    for (const window of ['before', 'analysis', 'copy', 'after'] as const)
+      expect(requests?.[window].count, window).toBeGreaterThan(0);
+    expect(requests?.rollback.count).toBe(0);
+    expect(requests?.before.p50).toBeGreaterThan(0);
     expect(json.phases?.map(({ name }) => name)).toEqual(
       expect.arrayContaining([
         'boot',
@@ -54,8 +68,11 @@ describe('npm start', () => {
       stage: 'legacy',
       parity: { mismatched: 0 },
       writes: { lost: 0, unexpected: 0 },
+      reads: { stale: 0 },
+      requests: { all: { errors: 0 } },
       rollback: { legacyIntact: true },
     });
+    expect(json.requests?.rollback?.count).toBeGreaterThan(0);
     expect(json.rollback?.rowsDeleted).toBeGreaterThan(3_900);
     expect(code).toBe(0);
   });
@@ -86,6 +103,8 @@ describe('npm start', () => {
       stage: 'closed',
       parity: { mismatched: 0 },
       writes: { lost: 0, unexpected: 0 },
+      reads: { stale: 0 },
+      requests: { all: { errors: 0 } },
     });
     expect(resumed.json.rows?.kit).toBeGreaterThan(2_900);
     expect(resumed.code).toBe(0);
@@ -96,6 +115,10 @@ describe('npm start', () => {
     [['--seed'], 'set DATABASE_URL'],
     [['--blockers', '--rollback'], 'nothing to roll back'],
     [['--nonsense'], 'unknown option'],
+    [['srve'], 'too many arguments'],
+    [['serve', '--port', '70000'], 'whole number'],
+    [['serve', '--rollback'], 'unknown option'],
+    [['--rollback', 'serve'], 'stands before "serve"'],
   ])('says what is wrong with %j', async (args, message) => {
     const { code, errors } = await start(...args).ended;
     expect(errors).toContain(message);
@@ -186,15 +209,20 @@ describe('npm start on a given database', () => {
     expect(await clinicContent(clinic)).toEqual(before);
   });
 
-  it('lets writers at another mapping too, and takes it all back', async () => {
-    const { code, output, json } = await start('--writers', '2', '--rollback').ended;
-    expect(json, output).toMatchObject({
-      stage: 'legacy',
-      parity: { mismatched: 0 },
-      writes: { lost: 0, unexpected: 0 },
-      rollback: { legacyIntact: true },
-    });
-    expect(json.writes?.acknowledged).toBeGreaterThan(50);
-    expect(code).toBe(0);
+  it('lets writers at another mapping too, twice, and takes it all back', async () => {
+    for (const run of ['first', 'second']) {
+      const { code, output, json } = await start('--writers', '2', '--rollback').ended;
+      expect(json, `${run} ${output}`).toMatchObject({
+        stage: 'legacy',
+        parity: { mismatched: 0 },
+        writes: { lost: 0, unexpected: 0 },
+        reads: { stale: 0 },
+        requests: { all: { errors: 0 } },
+        rollback: { legacyIntact: true },
+      });
+      expect(json.writes?.acknowledged).toBeGreaterThan(50);
+      expect(output).not.toContain('can be written through the API');
+      expect(code).toBe(0);
+    }
   });
 });

@@ -27,6 +27,8 @@ export interface Ended {
 
 export interface Started {
   readonly ended: Promise<Ended>;
+  /** What it has printed so far. */
+  output(): string;
   /** Resolves when the output contains a text; rejects when the process ends without. */
   shows(text: string): Promise<void>;
   signal(name: NodeJS.Signals): void;
@@ -73,6 +75,7 @@ export const startAt = (
   });
   return {
     ended,
+    output: () => output,
     async shows(text) {
       while (!output.includes(text)) {
         if (over) throw new Error(`the process ended without "${text}":\n${output}\n${errors}`);

@@ -80,8 +80,9 @@ export const legacyContent = async ({ legacy }: Rig): Promise<string[]> =>
 export const eventually = async <Value>(
   read: () => Promise<Value>,
   isSo: (value: Value) => boolean,
+  withinMs = 20_000,
 ): Promise<Value> => {
-  const until = Date.now() + 20_000;
+  const until = Date.now() + withinMs;
   for (;;) {
     const value = await read();
     if (isSo(value)) return value;

@@ -77,7 +77,7 @@ export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'ba
             }),
         ]),
     ...figures.phases.map(({ name, seconds: spent }, index) =>
-      row(index === 0 ? 'phases' : '', `${name.padEnd(20)}${seconds(spent).padStart(10)}`),
+      row(index === 0 ? 'phases' : '', `${name.padEnd(22)}${seconds(spent).padStart(10)}`),
     ),
     row('stage', figures.stage),
     row('batch', figures.batchId),

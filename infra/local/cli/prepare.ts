@@ -19,7 +19,10 @@ import type { RunState } from './run-state.ts';
 import type { Target } from './target.ts';
 
 /** Makes the reference schema and its data; on a given database only where nothing stands in the way. */
-export const seed = async (target: Target, state: RunState): Promise<void> => {
+export const seed = async (
+  target: Target,
+  state: Pick<RunState, 'rows' | 'seedNumber' | 'blockers'>,
+): Promise<void> => {
   if (target.embedded) await target.recreate();
   const db = openDatabase(target.databaseUrl, 1);
   try {

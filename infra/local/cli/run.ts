@@ -24,10 +24,11 @@ import {
 import type { Screen } from './screen.ts';
 import { openTarget, type Target } from './target.ts';
 
-const ENVIRONMENT = 'local';
+/** As the functions know this machine. */
+export const ENVIRONMENT = 'local';
 const WRITERS = 4;
 /** How long an interruption waits for the functions at work; what they leave is taken up again. */
-const GRACE_MS = 3_000;
+export const GRACE_MS = 3_000;
 
 /** How a run ended: whether it showed what it must, and the JSON object of `--json`. */
 export interface RunResult {
@@ -123,7 +124,9 @@ export const run = async (
   screen: Screen,
   cleanup: Cleanup,
 ): Promise<RunResult> => {
-  const [target, boot] = await timed(() => openTarget(options));
+  const [target, boot] = await timed(() =>
+    openTarget(options, options.blockers ? 'blockers' : 'run'),
+  );
   cleanup.add(target.close);
   const directory = target.stateDirectory;
   let state = await chooseRun(target, options, screen);

@@ -6,7 +6,7 @@ import { InvalidInput } from '@unified-kits/domain';
 import { type DirectoryLock, lockDirectory } from '../postgres/lock.ts';
 import { startPostgres } from '../postgres/start.ts';
 import { dataDirectoryOf, lastingHome } from '../postgres/throw-away.ts';
-import type { StartOptions } from './options.ts';
+import type { TargetOptions } from './options.ts';
 
 /** The database that a run works on, and the directory that keeps the run's state. */
 export interface Target {
@@ -22,7 +22,16 @@ export interface Target {
   close(): Promise<void>;
 }
 
-const homeOf = (options: StartOptions): string =>
+/** What the embedded database is for: each use has one of its own, and a state of its own. */
+export type Use = 'run' | 'blockers' | 'serve';
+
+const EMBEDDED: Readonly<Record<Use, { readonly database: string; readonly state: string }>> = {
+  run: { database: 'kits_demo', state: 'run' },
+  blockers: { database: 'kits_blockers', state: 'run-blockers' },
+  serve: { database: 'kits_serve', state: 'serve' },
+};
+
+const homeOf = (options: TargetOptions): string =>
   options.dataDirectory === undefined ? lastingHome() : resolve(options.dataDirectory);
 
 /** Two processes on one run would write one ledger: the second is refused. */
@@ -38,11 +47,11 @@ const withDatabase = (url: string, name: string): string => {
   return other.href;
 };
 
-const embeddedTarget = async (options: StartOptions): Promise<Target> => {
+const embeddedTarget = async (options: TargetOptions, use: Use): Promise<Target> => {
   const home = homeOf(options);
   await mkdir(home, { recursive: true, mode: 0o755 });
-  const name = options.blockers ? 'kits_blockers' : 'kits_demo';
-  const stateDirectory = join(home, options.blockers ? 'run-blockers' : 'run');
+  const { database: name, state } = EMBEDDED[use];
+  const stateDirectory = join(home, state);
   const lock = await lockState(stateDirectory);
   try {
     const server = await startPostgres({ dataDirectory: dataDirectoryOf(home) });
@@ -89,7 +98,7 @@ const identityOf = async (db: Database) => {
   return facts;
 };
 
-const givenTarget = async (options: StartOptions, databaseUrl: string): Promise<Target> => {
+const givenTarget = async (options: TargetOptions, databaseUrl: string): Promise<Target> => {
   if (!URL.canParse(databaseUrl))
     throw new InvalidInput(
       'DATABASE_URL is not a URL: write it as postgres://user:password@host:port/database',
@@ -118,12 +127,13 @@ const givenTarget = async (options: StartOptions, databaseUrl: string): Promise<
 };
 
 /**
- * Opens the database that the options name: the given one, or the embedded one, which is started.
+ * Opens the database that the options name: the given one, or the embedded one, which is started. A given one
+ * has one state whatever it is used for, for it has one set of flags.
  *
  * @throws {DataDirectoryInUseError} when another process is at the same run.
  * @throws {InvalidInput} for an address or a version that will not do.
  */
-export const openTarget = (options: StartOptions): Promise<Target> =>
+export const openTarget = (options: TargetOptions, use: Use): Promise<Target> =>
   options.databaseUrl === undefined
-    ? embeddedTarget(options)
+    ? embeddedTarget(options, use)
     : givenTarget(options, options.databaseUrl);

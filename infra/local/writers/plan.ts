@@ -8,6 +8,8 @@ import { z } from 'zod';
 const FILE = 'writers.json';
 /** Existing kits of each source that one writer owns. */
 const KITS_PER_WRITER = 40;
+/** Rows of which kits are drawn. */
+const LEAST_READ = 5_000;
 
 const kit = z.strictObject({
   source: z.enum(SOURCES),
@@ -55,10 +57,9 @@ export const sampleKits = async (
   count: number,
 ): Promise<PlannedKit[]> => {
   const { relation, id, catalog } = binding.sources[source];
-  const perCent = Math.min(
-    100,
-    Math.max(0.001, (count * 400) / Math.max(catalog.estimatedRows, 1)),
-  );
+  // Samples are pages: of a few rows' worth there may be none.
+  const rowsRead = Math.max(4 * count, LEAST_READ);
+  const perCent = Math.min(100, (100 * rowsRead) / Math.max(catalog.estimatedRows, 1));
   const key = `s.${quoteIdentifier(id.name)}::text`;
   const owner = ownerOf(binding, source);
   const rows = await db.query<{ key: string; userId: string; practitionerId: string | null }>(
