@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => rig.close());
 
 // A failure prints its seed; MODEL_SEED repeats it, MODEL_SHRINK looks for the shortest way there.
-const { MODEL_RUNS = '10', MODEL_SEED, MODEL_SHRINK } = process.env;
+const { MODEL_RUNS = '8', MODEL_SEED, MODEL_SHRINK } = process.env;
 
 it('applies the same jobs and tells the same events as a database that never migrated', async () => {
   const seen = new Map<string, number>();

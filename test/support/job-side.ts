@@ -279,7 +279,7 @@ export class Side {
   }
 
   /** What an owner's change of status comes to. */
-  async change(kit: number, status: KitStatus): Promise<string> {
+  async change(kit: number, status: KitStatus): Promise<{ changed: boolean; outcome: string }> {
     const known = this.kits[kit % this.kits.length];
     if (known === undefined) throw new TypeError('a run has kits');
     const { source, legacyId, kitNumber } = known;
@@ -289,17 +289,20 @@ export class Side {
       `select md5('user' || $1)::uuid::text as "userId", md5('practitioner' || $2)::uuid::text as "practitionerId"`,
       [born ? 1 : n % 50, born ? 1 : n % 10],
     );
+    let before: string | null | undefined;
     try {
-      const kit = await this.service.change({
+      const { fields } = await this.service.change({
         reference: { source, legacyId },
         caller: rows[0],
         valuesFor: () => ({ fields: {}, attributes: {} }),
         statusFor: () => status,
-        precondition: () => {},
+        precondition: (found) => {
+          before = found.fields.status;
+        },
       });
-      return kit.fields.status ?? '';
+      return { changed: fields.status !== before, outcome: fields.status ?? '' };
     } catch (error) {
-      if (error instanceof UnifiedKitsError) return error.name;
+      if (error instanceof UnifiedKitsError) return { changed: false, outcome: error.name };
       throw error;
     }
   }
