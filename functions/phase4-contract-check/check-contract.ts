@@ -19,6 +19,8 @@ export interface ContractDifference {
 export interface ContractFindings {
   /** Requests that were compared. */
   readonly requests: number;
+  /** Kits that were asked for one by one. */
+  readonly kits: number;
   /** Keys that were passed over, for they wait to be re-synchronised. */
   readonly skipped: readonly string[];
   readonly differences: readonly ContractDifference[];
@@ -57,6 +59,7 @@ const LANES = 3;
 
 /** Problems name it, and it must not tell two answers apart. */
 const REQUEST_ID = 'contract-check';
+
 const isFailure = ({ response: { statusCode = 200 } }: Answer): boolean => statusCode >= 500;
 
 export const keyText = ({ source, legacyId }: { source: string; legacyId: string }): string =>
@@ -72,8 +75,14 @@ export const checkContract = async (options: CheckOptions): Promise<ContractFind
   const { db, apis, requests, deadline } = options;
   const skipped = new Set(options.skipped);
   const differences: ContractDifference[] = [];
+  const asked = new Set<string>();
   let compared = 0;
   let complete = true;
+
+  const count = ({ about }: ContractRequest) => {
+    compared += 1;
+    if (about !== undefined) asked.add(keyText(about));
+  };
 
   const ask = (store: Store, request: ContractRequest) =>
     apis[store](apiEvent(request, REQUEST_ID), { awsRequestId: REQUEST_ID });
@@ -95,7 +104,7 @@ export const checkContract = async (options: CheckOptions): Promise<ContractFind
       const parts = differingParts(legacy.response, kits.response);
       const failed = isFailure(legacy) || isFailure(kits);
       if (parts.names.length === 0 && !failed) {
-        compared += 1;
+        count(request);
         return legacy;
       }
       if (await isNoted(request, parts)) return undefined;
@@ -107,7 +116,7 @@ export const checkContract = async (options: CheckOptions): Promise<ContractFind
       const { statusCode: ofKits = 200 } = kits.response;
       if (ofLegacy === 503 || ofKits === 503)
         throw new DatabaseUnwell('the contract check could not have an answer: try again');
-      compared += 1;
+      count(request);
       differences.push({
         route: `${request.method} ${legacy.route}`,
         caller: request.caller,
@@ -137,5 +146,11 @@ export const checkContract = async (options: CheckOptions): Promise<ContractFind
 
   const lanes = await Promise.allSettled(Array.from({ length: LANES }, lane));
   for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason;
-  return { requests: compared, skipped: [...skipped], differences, complete };
+  return {
+    requests: compared,
+    kits: asked.size,
+    skipped: [...skipped],
+    differences,
+    complete,
+  };
 };

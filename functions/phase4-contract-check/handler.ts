@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { bindService, notedAmong, readStage, recordEvent, sampleKits } from '@unified-kits/data';
-import { type Kit, SOURCES, type Store } from '@unified-kits/domain';
+import { type Kit, type Mapping, SOURCES, type Store } from '@unified-kits/domain';
 import { z } from 'zod';
 import { createApi } from '../phase4-api/api.ts';
 import { enterPhase } from '../runtime/batch-of-run.ts';
@@ -39,20 +39,21 @@ const apiOf = async ({ environment }: Call, store: Store) => {
 /** Real kits of both sources by turns, and which of them wait to be re-synchronised. */
 const sampled = async (
   { db }: Call,
-  mapping: Parameters<typeof bindService>[1],
+  mapping: Mapping,
   { sample, seed }: { readonly sample: number; readonly seed: string },
 ) =>
   db.transaction({ asEngine: true, readOnly: true }, async (session) => {
     const { stage } = await readStage(session);
     assertInStep(stage);
     const service = await bindService(session, mapping);
-    const of = new Map<string, readonly Kit[]>();
+    const found: (readonly Kit[])[] = [];
     for (const source of SOURCES)
-      of.set(source, await sampleKits(session, service, source, { rows: sample, seed }));
-    const all = [...of.values()];
-    const kits = Array.from({ length: sample }, (_, n) => all.flatMap((some) => some[n] ?? []));
-    const noted = new Set((await notedAmong(session, kits.flat())).map(keyText));
-    return { stage, noted, kits: kits.flat().filter((kit) => !noted.has(keyText(kit))) };
+      found.push(await sampleKits(session, service, source, { rows: sample, seed }));
+    const kits = Array.from({ length: sample }, (_, n) =>
+      found.flatMap((of) => of[n] ?? []),
+    ).flat();
+    const noted = new Set((await notedAmong(session, kits)).map(keyText));
+    return { stage, noted, kits: kits.filter((kit) => !noted.has(keyText(kit))) };
   });
 
 const check = async (asked: Asked, call: Call) => {
@@ -75,7 +76,7 @@ const check = async (asked: Asked, call: Call) => {
   const counted = {
     stage,
     seed,
-    compared: kits.length,
+    compared: findings.kits,
     requests,
     skipped: skipped.length,
     differing: findings.differences.length,
