@@ -4,7 +4,13 @@ import { resolveInLegacy } from '../jobs/resolve-in-legacy.ts';
 import { newLegacyId } from '../schema/trigger-functions.ts';
 import { quoteIdentifier } from '../sql/identifier.ts';
 import { inStep, judged } from './in-step.ts';
-import { kitOfRow, legacyKitColumns, legacyKitsId } from './kit-columns.ts';
+import {
+  bornThen,
+  kitOfRow,
+  legacyKitColumns,
+  legacyKitsId,
+  millisecondsOf,
+} from './kit-columns.ts';
 import type { KitStore } from './kit-store.ts';
 import { numberMatch } from './number-match.ts';
 import { ownerLock, ownerTable } from './owner.ts';
@@ -33,11 +39,11 @@ export const legacyKitStore = (
       `select ${legacyKitColumns(of(source))} ${from(source)} where ${id(source)} = ${key} and ${owner(source)} = cast($2 as ${ownerType(source)})${lock}`,
     );
   };
-  // A kits id cannot be turned back into a legacy id; the caller's own kits are few, and indexed by owner.
+  // A kits id cannot be turned back into a legacy id; it is looked for among the caller's own, by its time first.
   const byKitsId = (source: Source, lock: string) =>
     judged(
       inStep('legacy', SOURCES),
-      `select ${legacyKitColumns(of(source))} ${from(source)} where ${owner(source)} = cast($2 as ${ownerType(source)}) and ${legacyKitsId(of(source))} = cast($1 as uuid)${lock}`,
+      `select ${legacyKitColumns(of(source))} ${from(source)} where ${owner(source)} = cast($2 as ${ownerType(source)}) and ${bornThen(of(source), '$3')} and ${legacyKitsId(of(source))} = cast($1 as uuid)${lock}`,
     );
 
   const find: KitStore['find'] = async (session, reference: KitReference, caller, lock) => {
@@ -50,11 +56,13 @@ export const legacyKitStore = (
           reference.source === 'kit' ? caller.userId : caller.practitionerId,
         ]),
       );
+    const born = millisecondsOf(reference.kitsId);
     const asClient = oneReading(
       binding,
       await session.query<KitReadingRow>(byKitsId('kit', locking), [
         reference.kitsId,
         caller.userId,
+        born,
       ]),
     );
     if (asClient.value !== undefined || caller.practitionerId === undefined) return asClient;
@@ -63,6 +71,7 @@ export const legacyKitStore = (
       await session.query<KitReadingRow>(byKitsId('practitioner_kits', locking), [
         reference.kitsId,
         caller.practitionerId,
+        born,
       ]),
     );
   };
@@ -89,7 +98,8 @@ export const legacyKitStore = (
       const { rows } = await session.query<KitReadingRow>(
         judged(
           inStep('legacy', [source]),
-          `select ${id(source)} as sort, ${legacyKitColumns(of(source))} ${from(source)} where ${mine}${later} order by ${id(source)} limit ${parameters.add(limit)}`,
+          // `offset 0`: a page may cost what its owner has, never a walk through everybody's ids for the first few.
+          `select ${id(source)} as sort, ${legacyKitColumns(of(source))} from (select s.* ${from(source)} where ${mine}${later} offset 0) s order by ${id(source)} limit ${parameters.add(limit)}`,
           ' order by k.sort',
         ),
         parameters.values,
@@ -98,10 +108,14 @@ export const legacyKitStore = (
     },
     async listAll(session, caller, { after, limit }) {
       const parameters = new Parameters();
-      const later =
-        after === undefined ? '' : ` where u.sort > cast(${parameters.add(after)} as uuid)`;
-      const part = (source: Source, ownerId: string) =>
-        `select ${legacyKitsId(of(source))} as sort, ${legacyKitColumns(of(source))} ${from(source)} where ${owner(source)} = cast(${parameters.add(ownerId)} as ${ownerType(source)})`;
+      const position = after === undefined ? undefined : parameters.add(after);
+      const most = parameters.add(limit);
+      // Each part is cut to the page's size before a kit is made of its rows.
+      const part = (source: Source, ownerId: string) => {
+        const sort = legacyKitsId(of(source));
+        const later = position === undefined ? '' : ` and ${sort} > cast(${position} as uuid)`;
+        return `(select ${sort} as sort, ${legacyKitColumns(of(source))} ${from(source)} where ${owner(source)} = cast(${parameters.add(ownerId)} as ${ownerType(source)})${later} order by sort limit ${most})`;
+      };
       const parts = [
         part('kit', caller.userId),
         ...(caller.practitionerId === undefined
@@ -111,7 +125,7 @@ export const legacyKitStore = (
       const { rows } = await session.query<KitReadingRow>(
         judged(
           inStep('legacy', SOURCES),
-          `select * from (${parts.join(' union all ')}) u${later} order by u.sort limit ${parameters.add(limit)}`,
+          `select * from (${parts.join(' union all ')}) u order by u.sort limit ${most}`,
           ' order by k.sort',
         ),
         parameters.values,

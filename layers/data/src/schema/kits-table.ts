@@ -63,7 +63,8 @@ export const SECONDARY_INDEXES: readonly {
   readonly on: string;
 }[] = [
   { name: 'kits_legacy_key', unique: true, on: '(source, legacy_id)' },
-  { name: 'kits_user_idx', unique: false, on: '(user_id, id)' },
+  // A practitioner's user does not own the practitioner's kits, of which there may be very many.
+  { name: 'kits_user_idx', unique: false, on: "(user_id, id) where owner_type = 'client'" },
   {
     name: 'kits_practitioner_idx',
     unique: false,
