@@ -11,6 +11,7 @@ import { SSMClient } from '@aws-sdk/client-ssm';
 import { bindMapping, installTracking } from '@unified-kits/data';
 import type { Context, SQSBatchResponse, SQSRecord } from 'aws-lambda';
 import { handler as consumer } from '../../functions/phase5-jobs/handler.ts';
+import { handler as queuesFunction } from '../../functions/phase5-queues/handler.ts';
 import { handler as relay } from '../../functions/phase5-relay/handler.ts';
 import { closeDatabaseAt } from '../../functions/runtime/database.ts';
 import { withEnvironment } from '../../functions/runtime/environment.ts';
@@ -57,6 +58,8 @@ export interface ServiceFunctions {
   limit(queue: QueueName, bytes: number): Promise<void>;
   consume(records: readonly SQSRecord[], invocation?: Invocation): Promise<SQSBatchResponse>;
   relay(): Promise<unknown>;
+  /** Calls `phase5-queues` as an operator does. */
+  operate(event: object, invocation?: Invocation): Promise<Record<string, unknown>>;
   close(): Promise<void>;
 }
 
@@ -197,12 +200,19 @@ export const serviceFunctions = async (
       return (await invoke(consumer, { Records: records }, invocation)) as SQSBatchResponse;
     },
     relay: () => invoke(relay, {}),
+    async operate(event, { variables: own = {}, ...invocation } = {}) {
+      return (await invoke(queuesFunction, event, {
+        ...invocation,
+        variables: { DATABASE_URL: legacy.url, ...own },
+      })) as Record<string, unknown>;
+    },
     async close() {
       sqs.destroy();
       ssm.destroy();
       await aws.stop();
       await queues.stop();
       await closeDatabaseAt(serviceUrl);
+      await closeDatabaseAt(legacy.url);
       await legacy.drop();
     },
   };
