@@ -31,9 +31,8 @@ export const resolveInKits = async (
   binding: Binding,
   references: readonly JobReferences[],
 ): Promise<FoundBatch> => {
-  const { kit, practitioner_kits } = binding.sources;
   const { rows } = await session.query<FoundRow>(resolveInKitsStatement(binding), [
-    ...referenceArrays(references, kit, practitioner_kits),
+    ...referenceArrays(references, binding.sources),
   ]);
   return foundBatch(rows);
 };

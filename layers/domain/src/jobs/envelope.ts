@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import { JobRejected } from '../errors.ts';
 
-/** Producers have sent numeric ids as numbers and as text; both mean the same row. */
-const legacyId = z
+/** Postgres stores no null character, and would take half a surrogate pair for another character. */
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
+
+/** Producers have sent ids of digits as numbers and as text, and null for what they do not know. */
+const reference = z
   .union([z.int().transform(String), z.string().min(1).max(255)])
-  .refine((id) => !id.includes('\0'), 'an id without null characters');
+  .refine(isStorable, 'a text of whole characters, none of them null')
+  .nullish()
+  .transform((id) => id ?? undefined)
+  .optional();
 
 const instant = z.iso.datetime({ offset: true });
 
@@ -19,16 +25,12 @@ const envelopeShape = {
   occurredAt: instant,
   kitsId: z
     .guid()
-    .transform((id) => id.toLowerCase())
+    .nullish()
+    .transform((id) => id?.toLowerCase())
     .optional(),
-  kitId: legacyId.optional(),
-  practitionerKitId: legacyId.optional(),
-  kitNumber: z
-    .string()
-    .min(1)
-    .max(255)
-    .refine((text) => !text.includes('\0'), 'a number without null characters')
-    .optional(),
+  kitId: reference,
+  practitionerKitId: reference,
+  kitNumber: reference,
 };
 
 const statusChanged = z.object({
@@ -57,9 +59,20 @@ const known = z.object({
   version: z.unknown(),
 });
 
+/** An id may have more digits than a JavaScript number holds: then they are taken as they stand. */
+function wholeDigits(
+  this: unknown,
+  _key: string,
+  value: unknown,
+  { source = '' }: { readonly source?: string },
+): unknown {
+  const inexact = typeof value === 'number' && !Number.isSafeInteger(value);
+  return inexact && /^-?\d+$/.test(source) ? source : value;
+}
+
 const parseJson = (body: string): unknown => {
   try {
-    return JSON.parse(body);
+    return JSON.parse(body, wholeDigits);
   } catch {
     // The parser's message quotes the body.
     throw new JobRejected('malformed', 'the body is not JSON');
