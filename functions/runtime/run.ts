@@ -24,6 +24,8 @@ export const cutoverInput = z
       .prefault({}),
     /** Rows of each source in the rehearsal. */
     rehearsalRows: z.int().min(1).max(10_000).default(200),
+    /** Kits of each source that the contract check asks about. */
+    contractKits: z.int().min(1).max(2_000).default(100),
     actor: z.string().trim().min(1).max(200),
     /** Resumes this batch, whoever began it. */
     batchId: z.string().min(1).optional(),
@@ -47,6 +49,7 @@ export const runSchema = z.object({
   dualWrite: z.boolean(),
   monitor: z.object({ seconds: z.int(), checks: z.int() }),
   rehearsalRows: z.int(),
+  contractKits: z.int().default(100),
   actor: z.string().min(1),
   until: z.enum(['mirrored', 'dual-write', 'unified', 'closed']),
 });

@@ -17,6 +17,8 @@ import { watch } from './watch.ts';
 /** Who signs and who drives, in the audit log. */
 const ACTOR = 'npm start';
 const LANES = 2;
+/** Few: the check shares this one process with the API and its clients. */
+const CONTRACT_KITS = 25;
 
 /** An execution that did not succeed; it carries the error's own name. */
 export class ExecutionFailed extends UnifiedKitsError {
@@ -116,6 +118,7 @@ export const cutOver = async (
     lanes: LANES,
     flags: 'auto',
     until,
+    contractKits: CONTRACT_KITS,
     monitor: { seconds: 1, checks: play.monitorChecks },
     ...(reportId === undefined ? {} : { reportId }),
   });
