@@ -1,4 +1,5 @@
 import type { Session } from '../connection/database.ts';
+import { type LegacyLimits, readLimits } from './legacy-limits.ts';
 
 /** A column as the catalog describes it. Type names are schema-qualified outside pg_catalog. */
 export interface CatalogColumn {
@@ -61,6 +62,7 @@ export interface CatalogTable {
   /** Foreign keys of this table that a deletion elsewhere would cascade through. */
   readonly cascadingReferences: readonly CatalogForeignKey[];
   readonly rules: readonly string[];
+  readonly limits: LegacyLimits;
 }
 
 const TABLE = `
@@ -149,5 +151,9 @@ export const readTable = async (
   const referencedBy = await list(REFERENCED_BY);
   const cascadingReferences = await list(CASCADES);
   const rules = (await list(RULES)).map((rule) => rule.name as string);
-  return { schema, table, ...found, columns, triggers, referencedBy, cascadingReferences, rules };
+  const limits = await readLimits(session, found.oid);
+  return {
+    ...{ schema, table, ...found, columns, triggers },
+    ...{ referencedBy, cascadingReferences, rules, limits },
+  };
 };

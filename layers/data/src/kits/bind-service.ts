@@ -15,14 +15,12 @@ import {
 import type { Session } from '../connection/database.ts';
 import type { KitStore } from './kit-store.ts';
 import { legacyKitStore } from './legacy-kit-store.ts';
-import { type LegacyLimits, readLimits } from './legacy-limits.ts';
 import { unifiedKitStore } from './unified-kit-store.ts';
 
 /** A mapping bound to the live schema for the service: both stores, and what it must know of the columns. */
 export interface ServiceBinding {
   readonly binding: Binding;
   readonly stores: Readonly<Record<'legacy' | 'kits', KitStore>>;
-  readonly limits: Readonly<Record<Source, LegacyLimits>>;
   readonly numbers: Readonly<Record<Source, NumberIndexes>>;
   readonly idTypes: LegacyIdTypes;
 }
@@ -88,15 +86,10 @@ export const bindService = async (session: Session, mapping: Mapping): Promise<S
     kit: await numberIndexes(session, kit),
     practitioner_kits: await numberIndexes(session, practitioner_kits),
   };
-  const limits: ServiceBinding['limits'] = {
-    kit: await readLimits(session, kit),
-    practitioner_kits: await readLimits(session, practitioner_kits),
-  };
   const idType = ({ idType: type }: BoundSource) => (INTEGERS.has(type) ? 'integer' : 'string');
   return {
     binding,
-    stores: { legacy: legacyKitStore(binding, numbers), kits: unifiedKitStore(binding, limits) },
-    limits,
+    stores: { legacy: legacyKitStore(binding, numbers), kits: unifiedKitStore(binding) },
     numbers,
     idTypes: { kit: idType(kit), practitioner_kits: idType(practitioner_kits) },
   };

@@ -5,8 +5,8 @@ import {
   type NewValue,
 } from '@unified-kits/domain';
 import type { BoundSource } from '../catalog/bind-mapping.ts';
+import type { ColumnLimit } from '../catalog/legacy-limits.ts';
 import type { CatalogColumn } from '../catalog/read-table.ts';
-import type { LegacyLimits } from './legacy-limits.ts';
 
 /** A legacy column under the name that the API gives it, and what it is to hold. */
 interface Given {
@@ -23,12 +23,15 @@ const givenBy = (source: BoundSource, { fields, attributes }: KitValues): readon
 /** A `name` is cut by everything that takes it. */
 const NAME_BYTES = 63;
 
-const check = ({ name, column, value }: Given, { characters, required }: LegacyLimits): void => {
+const limitsOf = ({ catalog }: BoundSource): ReadonlyMap<string, ColumnLimit> =>
+  new Map(catalog.limits.columns.map((limit) => [limit.name, limit]));
+
+const check = ({ name, column, value }: Given, limit: ColumnLimit | undefined): void => {
   if (value === undefined) return;
   if (column.generated) throw new KitRefused(name, 'is computed by the database');
-  if (value === null && required.has(column.name)) throw new KitRefused(name, 'must have a value');
+  if (value === null && limit?.required === true) throw new KitRefused(name, 'must have a value');
   if (typeof value !== 'string') return;
-  const most = characters.get(column.name);
+  const most = limit?.characters ?? undefined;
   // Postgres counts code points.
   if (most !== undefined && [...value].length > most)
     throw new KitRefused(name, `at most ${most} characters`);
@@ -42,8 +45,9 @@ const check = ({ name, column, value }: Given, { characters, required }: LegacyL
  *
  * @throws {KitRefused} naming the field.
  */
-export const checkValues = (source: BoundSource, limits: LegacyLimits, values: KitValues): void => {
-  for (const given of givenBy(source, values)) check(given, limits);
+export const checkValues = (source: BoundSource, values: KitValues): void => {
+  const limits = limitsOf(source);
+  for (const given of givenBy(source, values)) check(given, limits.get(given.column.name));
 };
 
 /** What a request can give, and so may have forgotten. */
@@ -56,11 +60,8 @@ const ASKED_FOR: ReadonlySet<string> = new Set(['kitType', 'orderId', 'metadata'
  * @throws {KitRefused} where the request could have given the value.
  * @throws {CreationUnsupported} naming the column.
  */
-export const checkCreatable = (
-  source: BoundSource,
-  { required }: LegacyLimits,
-  values: KitValues,
-): void => {
+export const checkCreatable = (source: BoundSource, values: KitValues): void => {
+  const limits = limitsOf(source);
   const given = new Map(givenBy(source, values).map((one) => [one.column.name, one]));
   for (const { column } of source.rules)
     if (column.generated)
@@ -70,7 +71,7 @@ export const checkCreatable = (
   for (const column of source.catalog.columns) {
     const one = given.get(column.name);
     const filled =
-      !required.has(column.name) ||
+      limits.get(column.name)?.required !== true ||
       column.generated ||
       column.identity !== '' ||
       column.defaultExpression !== null ||

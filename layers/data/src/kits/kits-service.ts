@@ -188,11 +188,11 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
         stores[store].listAll(session, caller, canonicalPage(page, 'uuid')),
       ),
     create: ({ owner, values, idempotency, respond }) =>
-      writing(async ({ binding, stores, limits }, store, session) => {
+      writing(async ({ binding, stores }, store, session) => {
         const source = binding.sources[sourceOf(owner)];
         const full = born(mapping, source.source, values);
-        checkCreatable(source, limits[source.source], full);
-        checkValues(source, limits[source.source], full);
+        checkCreatable(source, full);
+        checkValues(source, full);
         const stored = idempotency === undefined ? undefined : await claimKey(session, idempotency);
         if (stored !== undefined) return { ...stored, replayed: true };
         const { kitNumber } = values.fields;
@@ -214,7 +214,7 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
         return { ...response, replayed: false };
       }),
     async change({ reference, caller, valuesFor, statusFor, precondition }) {
-      return writing(async ({ binding, stores, limits }, store, session) => {
+      return writing(async ({ binding, stores }, store, session) => {
         const kept = canonical(binding, reference);
         const found = await stores[store].find(session, kept, caller, 'lock');
         // Before anything is refused on the strength of a row that is not the valid one.
@@ -227,7 +227,7 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
           attributes: given.attributes,
         };
         if (isEmpty(values)) return before;
-        checkValues(binding.sources[before.source], limits[before.source], values);
+        checkValues(binding.sources[before.source], values);
         const after = await stores[store].update(
           session,
           before,

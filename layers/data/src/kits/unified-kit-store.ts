@@ -4,10 +4,10 @@ import { resolveInKits } from '../jobs/resolve-in-kits.ts';
 import { attributesExpression, project, ruleForward } from '../projection/projection.ts';
 import { isAmbiguous } from '../projection/value-map.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
+import { brokenCheck, REFUSED_VALUE } from './broken-check.ts';
 import { inStep, judged } from './in-step.ts';
 import { type KitRow, kitOfRow, unifiedKitColumns } from './kit-columns.ts';
 import type { KitStore } from './kit-store.ts';
-import { brokenCheck, type LegacyLimits, REFUSED_VALUE } from './legacy-limits.ts';
 import { ownerTable } from './owner.ts';
 import { type KitReadingRow, oneReading, readingOf } from './readings.ts';
 import { type Assignment, assignments, Parameters } from './statement.ts';
@@ -35,10 +35,7 @@ const keptOf = (source: BoundSource, assigned: readonly Assignment[]) => {
  * `kits` as a store. Values arrive as the legacy columns would hold them and go through the same projection
  * as the copy and the mirror, so that `kits` holds exactly what a migrated legacy row would have given.
  */
-export const unifiedKitStore = (
-  binding: Binding,
-  limits: Readonly<Record<Source, LegacyLimits>>,
-): KitStore => {
+export const unifiedKitStore = (binding: Binding): KitStore => {
   const { kits } = binding;
   const { practitionerIdType, userIdType } = binding.mapping.target;
   const projections = {
@@ -51,7 +48,7 @@ export const unifiedKitStore = (
   };
   /** The select list of a kit that was written, and whether its legacy table would refuse it. */
   const writtenColumns = (source: Source) =>
-    `${unifiedKitColumns(binding, source)}, ${brokenCheck(projections[source], limits[source])} as refused`;
+    `${unifiedKitColumns(binding, source)}, ${brokenCheck(projections[source])} as refused`;
   const written = (row: KitRow & { readonly refused: boolean }): Kit => {
     // As the legacy table's own refusal is told.
     if (row.refused) throw new KitRefused('', REFUSED_VALUE);

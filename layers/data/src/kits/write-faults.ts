@@ -9,7 +9,7 @@ import {
 import type pg from 'pg';
 import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
 import type { ServiceBinding } from './bind-service.ts';
-import { REFUSED_VALUE } from './legacy-limits.ts';
+import { REFUSED_VALUE } from './broken-check.ts';
 
 /** The other store is authoritative: the fence, or the stage, said so. */
 export class WrongStore extends Error {

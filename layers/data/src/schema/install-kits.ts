@@ -1,4 +1,10 @@
-import { type Mapping, SchemaVersionMismatch, SOURCES } from '@unified-kits/domain';
+import {
+  type Mapping,
+  SchemaVersionMismatch,
+  SOURCES,
+  STAGE_DEFINITIONS,
+  STAGES,
+} from '@unified-kits/domain';
 import { recordEvent } from '../batch/record-event.ts';
 import { type Binding, bindMapping } from '../catalog/bind-mapping.ts';
 import {
@@ -105,7 +111,16 @@ export const installKits = async (
       throw new SchemaVersionMismatch(
         `${binding.kits} exists and was not made by this software: rename it, or choose another target.schema in the mapping`,
       );
-    if (before.version === KITS_VERSION && before.digest === digest) return 'unchanged';
+    const legacyTables = JSON.stringify(SOURCES.map((source) => binding.sources[source].catalog));
+    if (before.version === KITS_VERSION && before.digest === digest) {
+      // Constraints may have come since; once `kits` leads, its clients know those that there were until then.
+      await session.query(
+        `update migration.installed set legacy_tables = $1
+          where component = 'kits' and (select stage from migration.stage) = any ($2::text[])`,
+        [legacyTables, STAGES.filter((stage) => STAGE_DEFINITIONS[stage].writes === 'legacy')],
+      );
+      return 'unchanged';
+    }
     if (before.batch !== null && before.digest !== digest)
       throw new SchemaVersionMismatch(
         `the mapping or the legacy schema has changed while batch ${before.batch} is active: roll it back or restore what it started with`,
@@ -133,11 +148,7 @@ export const installKits = async (
     await session.query(
       `insert into migration.installed (component, version, digest, legacy_tables) values ('kits', $1, $2, $3)
        on conflict (component) do update set version = excluded.version, digest = excluded.digest, legacy_tables = excluded.legacy_tables, installed_at = now()`,
-      [
-        KITS_VERSION,
-        digest,
-        JSON.stringify(SOURCES.map((source) => binding.sources[source].catalog)),
-      ],
+      [KITS_VERSION, digest, legacyTables],
     );
     const outcome = before.version === null ? 'created' : 'updated';
     await recordEvent(session, {
