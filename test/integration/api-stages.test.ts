@@ -1,4 +1,4 @@
-import type { Binding } from '@unified-kits/data';
+import { type Binding, drain } from '@unified-kits/data';
 import { type Caller, STAGE_DEFINITIONS, type Stage, type StoreFlags } from '@unified-kits/domain';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { METRICS } from '../../functions/runtime/metric-names.ts';
@@ -241,6 +241,34 @@ describe.each(STANDINGS)('an API whose flags never change, in stage "%s"', (stan
       });
     },
   );
+
+  it.runIf(inStep)('asks the store that leads where the other one is broken', async () => {
+    const behind = stage === 'mirrored' ? 'kits' : 'kit';
+    const [caller] = callers;
+    if (caller === undefined) throw new TypeError('there are callers');
+    const kitNumber = newNumber();
+    await rig.as(caller).post('/kits', { kitNumber });
+    for (const [broken, mended] of [
+      [`alter table ${behind} rename to gone`, `alter table gone rename to ${behind}`],
+      [`revoke all on ${behind} from kits_app`, `grant all on ${behind} to kits_app`],
+    ] as const) {
+      await rig.legacy.pool.query(broken);
+      for (const [name, api] of apis) {
+        const client = api.as(caller);
+        const list = await client.get('/kits?limit=100');
+        expect(list.status, name).toBe(200);
+        const kit = (list.body.kits as { id: number; kitNumber: string }[]).find(
+          (one) => one.kitNumber === kitNumber,
+        );
+        const changed = await client.patch(`/kits/${kit?.id}`, { orderId: name });
+        expect(changed.status, name).toBe(200);
+        expect((await client.get(`/kits/${kit?.id}`)).text, name).toBe(changed.text);
+      }
+      await rig.legacy.pool.query(mended);
+    }
+    const { stuck } = await drain(rig.legacy.db, await installed(rig.legacy), Date.now() + 60_000);
+    expect(stuck).toBe(0);
+  });
 
   it.runIf(inStep)('leaves both stores equal', async () => {
     const binding = await installed(rig.legacy);
