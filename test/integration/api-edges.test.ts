@@ -7,11 +7,15 @@ import {
   openDatabase,
   type Session,
 } from '@unified-kits/data';
-import { type Caller, referenceMapping } from '@unified-kits/domain';
+import { type Caller, type MappingInput, referenceMapping } from '@unified-kits/domain';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { closeDatabaseAt } from '../../functions/runtime/database.ts';
 import { REFERENCE_SCHEMA } from '../../infra/local/legacy/reference-schema.ts';
+import type { ApiResponse, ApiRig } from '../support/api.ts';
+import { API_STAGES, bringTo } from '../support/api-stage.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
-import { migrateTo } from '../support/migration.ts';
+import { mappedApi, rollBackTo } from '../support/mapped-api.ts';
+import { migrateTo, parity } from '../support/migration.ts';
 
 interface Own {
   readonly client: number;
@@ -217,4 +221,241 @@ describe('a hundred thousand kits of each source', () => {
       });
     });
   });
+});
+
+const CLIENT: Caller = { userId: '00000000-0000-4000-8000-000000000001' };
+const PRACTITIONER = {
+  userId: '00000000-0000-4000-8000-000000000002',
+  practitionerId: '00000000-0000-4000-8000-000000000003',
+};
+const THEIRS = `/practitioners/${PRACTITIONER.practitionerId}/kits`;
+
+/** The reference schema with two owners and whatever an organisation has added to it. */
+const reference = (added: string, mapping: MappingInput = referenceMapping) =>
+  mappedApi({
+    ddl: `${REFERENCE_SCHEMA}
+insert into users values ('${CLIENT.userId}'), ('${PRACTITIONER.userId}');
+insert into practitioners values ('${PRACTITIONER.practitionerId}', '${PRACTITIONER.userId}');
+${added}`,
+    mapping,
+  });
+
+/** A system for one test. */
+const having = async (added: string, test: (rig: ApiRig) => Promise<void>) => {
+  const rig = await reference(added);
+  try {
+    await test(rig);
+  } finally {
+    await rig.close();
+  }
+};
+
+const statusOf = async (answer: Promise<ApiResponse>) => (await answer).status;
+const run = async (rig: ApiRig, sql: string) => (await rig.legacy.pool.query(sql)).rows;
+
+describe("an organisation's own trigger on a legacy table", () => {
+  const TRIGGER = `
+create function shout() returns trigger language plpgsql as $$ begin new.order_id := upper(new.order_id); new.notes := coalesce(new.notes, '') || '!'; return new; end $$;
+create trigger shout before insert or update on kit for each row execute function shout();`;
+  const through = async (rig: ApiRig) => {
+    const client = rig.as(CLIENT);
+    const made = await client.post('/kits', { kitNumber: 'T', orderId: 'abc', notes: 'a' });
+    expect(made.status, made.text).toBe(201);
+    const path = `/kits/${made.body.id}`;
+    expect((await client.get(path)).text).toBe(made.text);
+    const headers = { 'if-match': made.headers.get('etag') ?? '' };
+    const changed = await client.patch(path, { orderId: 'def' }, headers);
+    expect(changed.status, changed.text).toBe(200);
+    expect((await client.get(path)).text).toBe(changed.text);
+    return { path, body: changed.body, text: changed.text };
+  };
+
+  it.each(['legacy', 'copying', 'mirrored'] as const)(
+    'is heard in every answer while the legacy tables lead, in stage %s',
+    (stage) =>
+      having(TRIGGER, async (rig) => {
+        const binding = await bringTo(rig, stage);
+        const { path, body, text } = await through(rig);
+        expect(body).toMatchObject({ orderId: 'DEF', notes: 'a!!' });
+        if (stage !== 'mirrored') return;
+        expect(await parity(rig.legacy.db, binding)).toMatchObject({ compared: 1, mismatched: 0 });
+        await rollBackTo(rig, binding);
+        expect((await rig.as(CLIENT).get(path)).text).toBe(text);
+      }),
+  );
+
+  it.each(['dual-write', 'unified'] as const)(
+    'changes nothing once kits leads, nor on the way back, in stage %s',
+    (stage) =>
+      having(TRIGGER, async (rig) => {
+        const binding = await bringTo(rig, stage);
+        const { path, body, text } = await through(rig);
+        expect(body).toMatchObject({ orderId: 'def', notes: 'a' });
+        await rollBackTo(rig, binding);
+        expect((await rig.as(CLIENT).get(path)).text).toBe(text);
+        const again = await rig.as(CLIENT).patch(path, { orderId: 'x' });
+        expect(again.body).toMatchObject({ orderId: 'X', notes: 'a!' });
+      }),
+  );
+});
+
+describe('row level security on a legacy table', () => {
+  const POLICY = `
+insert into kit (kit_number, user_id, notes) values ('HIDDEN', '${CLIENT.userId}', 'secret');
+alter table kit enable row level security;
+alter table kit force row level security;`;
+
+  it.each(API_STAGES)('lets the API do what its policies let it do, in stage %s', (stage) =>
+    having(POLICY, async (rig) => {
+      await run(rig, `create policy service on kit to kits_app using (true)`);
+      const binding = await bringTo(rig, stage);
+      const client = rig.as(CLIENT);
+      const made = await client.post('/kits', { kitNumber: 'S', notes: 'a' });
+      expect(made.status, made.text).toBe(201);
+      const path = `/kits/${made.body.id}`;
+      const changed = await client.patch(path, { notes: 'b', status: 'registered' });
+      expect(changed.status, changed.text).toBe(200);
+      const list = await client.get('/v2/kits');
+      expect(list.body.kits).toHaveLength(2);
+      if (stage === 'legacy') return;
+      await rollBackTo(rig, binding);
+      expect((await client.get(path)).text).toBe(changed.text);
+      expect((await client.get('/v2/kits')).text).toBe(list.text);
+    }),
+  );
+
+  it('hides from the API what its policies hide, also whether it is there', () =>
+    having(POLICY, async (rig) => {
+      await run(rig, `create policy service on kit to kits_app using (kit_number <> 'HIDDEN')`);
+      const client = rig.as(CLIENT);
+      expect((await client.get('/kits')).text).toBe('{"kits":[],"nextCursor":null}');
+      expect(await statusOf(client.get('/kits/1'))).toBe(404);
+      expect(await statusOf(client.patch('/kits/1', { notes: 'x' }))).toBe(404);
+    }));
+});
+
+describe('a legacy column that no request can fill', () => {
+  it.each([...API_STAGES, 'copying'] as const)(
+    'makes kits of its source not creatable, and of no other, in stage %s',
+    (stage) =>
+      having('alter table kit add column shelf integer not null', async (rig) => {
+        await bringTo(rig, stage);
+        const [client, practitioner] = [rig.as(CLIENT), rig.as(PRACTITIONER)];
+        for (const answer of [
+          await client.post('/kits', { kitNumber: 'N' }),
+          await client.post('/v2/kits', { kitNumber: 'N', ownerType: 'client' }),
+          await client.post('/kits', { kitNumber: 'N' }, { 'idempotency-key': 'n' }),
+        ]) {
+          expect([answer.status, answer.body.type]).toEqual([501, '/problems/not-creatable']);
+          expect(answer.text).not.toContain('shelf');
+        }
+        expect(JSON.stringify(rig.log)).toContain('shelf');
+        expect(await statusOf(practitioner.post(THEIRS, { kitNumber: 'N' }))).toBe(201);
+        expect(
+          await run(rig, 'select from migration.pending_sync where error is not null'),
+        ).toEqual([]);
+        expect((await run(rig, 'select from kits_service.idempotency_key')).length).toBe(0);
+      }),
+  );
+
+  it('makes kits not creatable where only the legacy table would compute it, and no request may change it', () =>
+    having(
+      `alter table kit drop column kit_type; alter table kit add column kit_type text generated always as ('type of ' || kit_number) stored;
+       insert into kit (kit_number, user_id) values ('G', '${CLIENT.userId}');`,
+      async (rig) => {
+        const client = rig.as(CLIENT);
+        expect(await statusOf(client.post('/kits', { kitNumber: 'N' }))).toBe(501);
+        const refused = await client.patch('/kits/1', { kitType: 'mine' });
+        expect([refused.status, refused.body.errors]).toEqual([
+          422,
+          [{ pointer: '/kitType', detail: 'is computed by the database' }],
+        ]);
+        expect((await client.patch('/kits/1', { notes: 'x' })).body).toMatchObject({
+          kitType: 'type of G',
+        });
+      },
+    ));
+});
+
+describe('a legacy table that changes while the service runs', () => {
+  const create = (rig: ApiRig, kitNumber: string) =>
+    rig.as(CLIENT).post('/kits', { kitNumber, notes: 'n' });
+
+  it('is served on when a column goes that the API does not show', () =>
+    having('alter table kit add column junk text default 1', async (rig) => {
+      expect(await statusOf(create(rig, 'A'))).toBe(201);
+      await run(rig, 'alter table kit drop column junk');
+      expect(await statusOf(create(rig, 'B'))).toBe(201);
+      await run(
+        rig,
+        'alter table kit add column later text; alter table kit rename column later to sooner',
+      );
+      expect(await statusOf(create(rig, 'C'))).toBe(201);
+      expect((await rig.as(CLIENT).get('/kits')).body.kits).toHaveLength(3);
+    }));
+
+  it('is out of order while a column that the API shows is gone, says nothing of it, and heals by itself', () =>
+    having('', async (rig) => {
+      expect(await statusOf(create(rig, 'A'))).toBe(201);
+      await run(rig, 'alter table kit rename column notes to remarks');
+      for (const answer of [
+        create(rig, 'B'),
+        rig.as(CLIENT).get('/kits/1'),
+        rig.as(CLIENT).get('/v2/kits'),
+      ]) {
+        const { status, text } = await answer;
+        expect(status).toBe(500);
+        expect(text).not.toMatch(/notes|remarks|column|kit\b/);
+      }
+      await run(rig, 'alter table kit rename column remarks to notes');
+      expect(await statusOf(create(rig, 'B'))).toBe(201);
+      expect((await rig.as(CLIENT).get('/kits')).body.kits).toHaveLength(2);
+    }));
+
+  it('takes values by its new rules at once while it leads', () =>
+    having('', async (rig) => {
+      expect(await statusOf(create(rig, 'A'))).toBe(201);
+      await run(
+        rig,
+        'alter table kit alter column notes type varchar(3), add constraint short check (order_id <> $$no$$)',
+      );
+      const patch = (body: object) => statusOf(rig.as(CLIENT).patch('/kits/1', body));
+      expect(await patch({ notes: 'long' })).toBe(422);
+      expect(await patch({ orderId: 'no' })).toBe(422);
+      expect(await patch({ notes: 'ok', orderId: 'yes' })).toBe(200);
+      await run(
+        rig,
+        'alter table kit add column shelf integer not null default 1; alter table kit alter column shelf drop default',
+      );
+      expect(await statusOf(create(rig, 'B'))).toBe(501);
+      await run(rig, 'alter table kit alter column shelf set default 1');
+      expect(await statusOf(create(rig, 'B'))).toBe(201);
+    }));
+
+  it.each(['dual-write', 'unified'] as const)(
+    'troubles no client once kits leads, in stage %s',
+    (stage) =>
+      having('', async (rig) => {
+        await bringTo(rig, stage);
+        const made = await create(rig, 'A');
+        expect(made.status).toBe(201);
+        await run(
+          rig,
+          `alter table kit rename column notes to remarks; alter table kit drop column order_id;
+         alter table kit add column extra integer, add constraint small check (extra < 10), add constraint numbers check (kit_number <> 'C')`,
+        );
+        const path = `/kits/${made.body.id}`;
+        const work = async () => {
+          expect((await rig.as(CLIENT).get(path)).status).toBe(200);
+          const changed = await rig.as(CLIENT).patch(path, { notes: 'still', orderId: 'here' });
+          expect(changed.body).toMatchObject({ notes: 'still', orderId: 'here' });
+          expect(await statusOf(create(rig, `B ${Math.random()}`))).toBe(201);
+        };
+        await work();
+        // As a process does that starts now.
+        await closeDatabaseAt(rig.serviceUrl);
+        await work();
+        expect(await statusOf(create(rig, 'C'))).toBe(201);
+      }),
+  );
 });
