@@ -1,5 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { MathExpression } from 'aws-cdk-lib/aws-cloudwatch';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import { SERVICE_METRICS } from '../metrics.ts';
 import type { DeadLetteredQueue } from './dead-lettered-queue.ts';
@@ -14,14 +15,16 @@ export interface ServiceAlarmsProps {
   readonly foundation: Foundation;
   readonly jobs: DeadLetteredQueue;
   readonly events: DeadLetteredQueue;
+  readonly relay: IFunction;
 }
 
 /** What calls an operator of the service, and where the runbook goes on. */
 export class ServiceAlarms extends Construct {
   readonly all: readonly RunbookAlarm[];
 
-  constructor(scope: Construct, id: string, { foundation, jobs, events }: ServiceAlarmsProps) {
+  constructor(scope: Construct, id: string, props: ServiceAlarmsProps) {
     super(scope, id);
+    const { foundation, jobs, events, relay } = props;
     const { environment } = foundation.settings;
     const period = Duration.minutes(1);
     const dead = ({ deadLetters }: DeadLetteredQueue) =>
@@ -51,6 +54,13 @@ export class ServiceAlarms extends Construct {
         heading: 'The API fails',
         seen: 'For five minutes requests have been answered with a status of 500 or more.',
         metric: functionMetric(SERVICE_METRICS.errors, environment, { minutes: 1 }),
+        periods: 5,
+      }),
+      new RunbookAlarm(this, {
+        foundation,
+        heading: 'Events not handed on',
+        seen: 'For five minutes the relay has failed.',
+        metric: relay.metricErrors({ period }),
         periods: 5,
       }),
     ];

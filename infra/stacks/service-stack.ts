@@ -45,8 +45,9 @@ export class ServiceStack extends Stack {
     const { settings } = foundation;
     if (settings.api !== undefined) this.api(settings.api);
     const { jobs, consumer, mappingId } = this.jobs();
-    const events = this.events();
-    const { all: alarms } = new ServiceAlarms(this, 'Alarms', { foundation, jobs, events });
+    const { events, relay } = this.events();
+    const watched = { foundation, jobs, events, relay };
+    const { all: alarms } = new ServiceAlarms(this, 'Alarms', watched);
     this.parts = { jobs, consumer, mappingId, events, alarms };
   }
 
@@ -83,7 +84,7 @@ export class ServiceStack extends Stack {
     return { jobs, consumer, mappingId };
   }
 
-  private events(): DeadLetteredQueue {
+  private events(): { readonly events: DeadLetteredQueue; readonly relay: IFunction } {
     const { key } = this.#foundation;
     const events = new DeadLetteredQueue(this, 'Events', { key, consumerTimeoutSeconds: 30 });
     const { queue } = events;
@@ -92,7 +93,7 @@ export class ServiceStack extends Stack {
     eachMinute(this, 'Relay', relay);
     relay.configureAsyncInvoke(ONCE);
     new CfnOutput(this, 'EventsQueueUrl', { value: queue.queueUrl });
-    return events;
+    return { events, relay };
   }
 
   private function(
