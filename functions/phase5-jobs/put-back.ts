@@ -29,7 +29,8 @@ export const putBack = async (
     })),
   );
   const left = records.filter((_, index) => taken[index] !== true);
-  if (left.length > 0)
-    serviceLog(PHASE).error('messages could not be put back', fault, { count: left.length });
+  const log = serviceLog(PHASE);
+  log.info('messages were put back untried', { count: records.length - left.length });
+  if (left.length > 0) log.error('messages could not be put back', fault, { count: left.length });
   return left.map(({ messageId }) => messageId);
 };
