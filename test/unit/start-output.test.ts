@@ -34,6 +34,15 @@ const FIGURES: Figures = {
     after: REQUESTS,
     rollback: REQUESTS,
   },
+  jobs: {
+    sent: 123_456,
+    repeated: 12_345,
+    handled: 123_456,
+    astray: 0,
+    garbage: 1_234,
+    deadLettered: 1_234,
+    longestPauseMs: 123_456,
+  },
 };
 const plain = { good: (text: string) => text, bad: (text: string) => text };
 
@@ -49,6 +58,13 @@ describe('the closing table', () => {
     ['a row that nobody wrote', { writes: { ...FIGURES.writes, unexpected: 1 } }],
     ['a stale read', { reads: { checked: 100, stale: 1 } }],
     ['a failed request', { requests: { ...FIGURES.requests, all: { ...REQUESTS, errors: 1 } } }],
+    ['a job without an effect', { jobs: { ...FIGURES.jobs, handled: 1 } }],
+    ['a kit that a job has not moved', { jobs: { ...FIGURES.jobs, astray: 1 } }],
+    [
+      'garbage that is not in the dead-letter queue',
+      { jobs: { ...FIGURES.jobs, deadLettered: 1 } },
+    ],
+    ['a sound job in the dead-letter queue', { jobs: { ...FIGURES.jobs, deadLettered: 2_000 } }],
     ['a mismatch', { parity: { compared: 1, mismatched: 1 } }],
     ['no comparison', { parity: { compared: 0, mismatched: 0 } }],
     ['another stage', { stage: 'unified' }],

@@ -25,7 +25,7 @@ const requestColumns = ({ count: requests, errors, p50, p99, max }: RequestFigur
 export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'bad'>): string[] => {
   const row = (label: string, value: string) => `  ${label.padEnd(LABEL)}${value}`;
   const verdict = (good: boolean, text: string) => (good ? screen.good(text) : screen.bad(text));
-  const { rows, parity, writes, reads, requests, writersHeldMs, rollback, flips } = figures;
+  const { rows, parity, writes, reads, requests, writersHeldMs, jobs, rollback, flips } = figures;
   const exact = parity.compared > 0 && parity.mismatched === 0;
   const kept = writes.lost === 0 && writes.unexpected === 0;
   return [
@@ -76,6 +76,22 @@ export const closingLines = (figures: Figures, screen: Pick<Screen, 'good' | 'ba
               );
             }),
         ]),
+    ...(jobs.sent === 0
+      ? []
+      : [
+          row(
+            'jobs meanwhile',
+            `${count(jobs.sent)} sent, ${verdict(jobs.handled === jobs.sent && jobs.astray === 0, `${count(jobs.handled)} handled once`)} (${count(jobs.repeated)} repeated)`,
+          ),
+          ...(jobs.astray > 0
+            ? [row('', screen.bad(`${count(jobs.astray)} kits not where jobs have led them`))]
+            : []),
+          row(
+            'garbage among them',
+            `${count(jobs.garbage)} sent, ${verdict(jobs.garbage === jobs.deadLettered, `${count(jobs.deadLettered)} dead-lettered`)}`,
+          ),
+          row('workers paused', `longest ${seconds(jobs.longestPauseMs / 1000)}`),
+        ]),
     ...figures.phases.map(({ name, seconds: spent }, index) =>
       row(index === 0 ? 'phases' : '', `${name.padEnd(22)}${seconds(spent).padStart(10)}`),
     ),
@@ -109,6 +125,7 @@ export const succeeded = ({
   writes,
   reads,
   requests,
+  jobs,
   rollback,
   stage,
   goal,
@@ -119,4 +136,7 @@ export const succeeded = ({
   writes.unexpected === 0 &&
   reads.stale === 0 &&
   requests.all.errors === 0 &&
+  jobs.handled === jobs.sent &&
+  jobs.astray === 0 &&
+  jobs.deadLettered === jobs.garbage &&
   (rollback === undefined ? stage === goal : rollback.legacyIntact !== false);

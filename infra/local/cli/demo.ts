@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readRowsDeleted } from '@unified-kits/data';
-import { NoGo, SOURCES, type Store, UnifiedKitsError } from '@unified-kits/domain';
+import { NoGo, SOURCES, type Source, type Store, UnifiedKitsError } from '@unified-kits/domain';
+import type { JobsPlan } from '../jobs/plan.ts';
+import { type RunningProducer, startProducer } from '../jobs/producer.ts';
+import { longestPause, verifyJobs } from '../jobs/verify.ts';
 import { compareOriginal, dropOriginal, hasOriginal } from '../legacy/original.ts';
 import { quantiles } from '../writers/latencies.ts';
 import { type LedgerContent, readLedger } from '../writers/ledger.ts';
@@ -22,7 +25,7 @@ import {
   type Stageplay,
   standing,
 } from './executions.ts';
-import { type Figures, type RollbackFigures, readFigures } from './figures.ts';
+import { type Figures, type JobFigures, type RollbackFigures, readFigures } from './figures.ts';
 import type { Prepared, PreparedWriters } from './prepare.ts';
 import { readMoments, requestFigures } from './request-windows.ts';
 import type { RunState } from './run-state.ts';
@@ -33,6 +36,15 @@ import type { Target } from './target.ts';
 const BEFOREHAND_MS = 2_000;
 /** How long the writers go on once a stage has been reached, in milliseconds: they must be seen to go on. */
 const AFTERWARDS_MS = 1_000;
+const NO_JOBS: JobFigures = {
+  sent: 0,
+  repeated: 0,
+  handled: 0,
+  astray: 0,
+  garbage: 0,
+  deadLettered: 0,
+  longestPauseMs: 0,
+};
 const NO_WRITES: LedgerVerdict = { acknowledged: 0, found: 0, lost: 0, unexpected: 0, keys: [] };
 
 /** A writer that stopped by itself: what it would have shown was not shown. */
@@ -53,10 +65,26 @@ export interface Demo extends Stageplay {
   readonly writers: PreparedWriters | undefined;
   readonly state: RunState;
   readonly counters: WriterCounters;
+  readonly produced: Produced;
   readonly cleanup: Cleanup;
   /** Operations per second of each writer. */
   readonly rate: number;
 }
+
+/** Writers and producers at work. */
+interface Running {
+  readonly writers: RunningWriters;
+  readonly producer: RunningProducer;
+}
+
+/** What has been produced in this process, over the cutover and the way back. */
+export interface Produced {
+  readonly jobIds: Set<string>;
+  repeated: number;
+  garbage: number;
+}
+
+export const nothingProduced = (): Produced => ({ jobIds: new Set(), repeated: 0, garbage: 0 });
 
 /** Tells what the API does not let owners do with this database. */
 const showRefusals = ({ screen }: Demo, { abilities }: RunningWriters): void => {
@@ -70,10 +98,10 @@ const showRefusals = ({ screen }: Demo, { abilities }: RunningWriters): void => 
   }
 };
 
-const beginWriting = async (demo: Demo): Promise<RunningWriters | undefined> => {
+const beginWriting = async (demo: Demo): Promise<Running | undefined> => {
   const { writers, prepared, target, system, state, counters, cleanup, rate } = demo;
-  const { api } = system;
-  if (writers === undefined || api === undefined) return undefined;
+  const { api, service } = system;
+  if (writers === undefined || api === undefined || service === undefined) return undefined;
   const starting = startWriters(writers.plan, {
     directory: target.stateDirectory,
     api,
@@ -91,27 +119,62 @@ const beginWriting = async (demo: Demo): Promise<RunningWriters | undefined> => 
   );
   const running = await starting;
   showRefusals(demo, running);
-  return running;
+  const { binding, db } = prepared;
+  const producer = await startProducer(db, binding, writers.jobs, service, state.seedNumber);
+  cleanup.add(async () => {
+    await producer.stop();
+  });
+  return { writers: running, producer };
+};
+
+/** Lets the queue be worked off, and looks for every job. */
+const endProducing = async (
+  { db, prepared, produced, writers, system, state, screen }: Demo,
+  producer: RunningProducer,
+  store: Store,
+): Promise<JobFigures> => {
+  const { jobIds, repeated, garbage } = await producer.stop();
+  const fault = producer.fault();
+  if (fault !== undefined) throw new WriterFailed(fault);
+  for (const id of jobIds) produced.jobIds.add(id);
+  produced.repeated += repeated;
+  produced.garbage += garbage;
+  if (writers === undefined || system.service === undefined) return NO_JOBS;
+  const { astray, ...figures } = await verifyJobs(
+    db,
+    prepared.binding,
+    writers.jobs,
+    system.service,
+    produced,
+    store,
+  );
+  if (astray.length > 0)
+    screen.line(screen.bad(`kits not where jobs have led them: ${astray.slice(0, 20).join(', ')}`));
+  const longestPauseMs = await longestPause(db, new Date(state.startedAt));
+  return { ...figures, astray: astray.length, longestPauseMs };
 };
 
 /** Lets the writers go on for a moment, stops them, and looks for every acknowledged write. */
 const endWriting = async (
-  { writers, prepared, target, db, screen }: Demo,
-  running: RunningWriters | undefined,
+  demo: Demo,
+  running: Running | undefined,
   store: Store,
-): Promise<{ verdict: LedgerVerdict; ledger: LedgerContent }> => {
+): Promise<{ verdict: LedgerVerdict; ledger: LedgerContent; jobs: JobFigures }> => {
+  const { writers, prepared, target, db, screen } = demo;
+  let jobs = NO_JOBS;
   if (running !== undefined) {
     await sleep(AFTERWARDS_MS);
-    await running.stop();
-    const fault = running.fault();
+    await running.writers.stop();
+    const fault = running.writers.fault();
     if (fault !== undefined) throw new WriterFailed(fault);
+    jobs = await endProducing(demo, running.producer, store);
   }
   const ledger = await readLedger(target.stateDirectory);
-  if (writers === undefined) return { verdict: NO_WRITES, ledger };
+  if (writers === undefined) return { verdict: NO_WRITES, ledger, jobs };
   const verdict = await verifyLedger(db, prepared.binding, ledger.entries, store);
   if (verdict.keys.length > 0)
     screen.line(screen.bad(`kits that are not as they must be: ${verdict.keys.join(', ')}`));
-  return { verdict, ledger };
+  return { verdict, ledger, jobs };
 };
 
 /** What the writers saw, from the ledger. */
@@ -159,7 +222,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
   const before = await standing(db);
   const closed = before.stage === 'closed' && before.active === undefined;
   const goal = goalOf(demo);
-  let running: RunningWriters | undefined;
+  let running: Running | undefined;
   if (closed) screen.line(`batch ${before.batchId ?? ''} is closed already`);
   else {
     running = await beginWriting(demo);
@@ -176,7 +239,7 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
     }
     await cutOver(demo, reportId, goal);
   }
-  const { verdict, ledger } = await endWriting(demo, running, 'kits');
+  const { verdict, ledger, jobs } = await endWriting(demo, running, 'kits');
   const { batchId } = await standing(db);
   if (batchId === null) throw new UnifiedKitsError('NoBatch', 'the cutover ended without a batch');
   const since = new Date(state.startedAt);
@@ -189,12 +252,24 @@ export const migrate = async (demo: Demo): Promise<Figures> => {
       ...figures.phases,
     ],
     ...(await writerFigures(demo, batchId, verdict, ledger)),
+    jobs,
   };
+};
+
+const withJobs = (
+  touched: Readonly<Record<Source, readonly string[]>>,
+  jobs: JobsPlan | undefined,
+): Record<Source, readonly string[]> => {
+  const of = (source: Source) => [
+    ...touched[source],
+    ...(jobs?.kits ?? []).flatMap((kit) => (kit.source === source ? [kit.legacyId] : [])),
+  ];
+  return { kit: of('kit'), practitioner_kits: of('practitioner_kits') };
 };
 
 /** Whether the legacy tables are what they were, plus the acknowledged writes; null: cannot be told. */
 const legacyIntact = async (
-  { db, prepared: { binding }, screen }: Demo,
+  { db, prepared: { binding }, writers, screen }: Demo,
   { entries }: LedgerContent,
 ): Promise<boolean | null> => {
   if (!(await hasOriginal(db))) return null;
@@ -202,7 +277,7 @@ const legacyIntact = async (
     db,
     binding,
     writtenColumns(binding),
-    await touchedKeys(db, binding, entries),
+    withJobs(await touchedKeys(db, binding, entries), writers?.jobs),
   );
   if (differing > 0)
     screen.line(
@@ -220,7 +295,7 @@ export const takeBack = async (demo: Demo, before: Figures): Promise<Figures> =>
   const { db, state } = demo;
   const running = await beginWriting(demo);
   await rollBack(demo, before.batchId);
-  const { verdict, ledger } = await endWriting(demo, running, 'legacy');
+  const { verdict, ledger, jobs } = await endWriting(demo, running, 'legacy');
   const rowsDeleted = await db.transaction({ asEngine: true, readOnly: true }, (session) =>
     readRowsDeleted(session, before.batchId),
   );
@@ -239,6 +314,7 @@ export const takeBack = async (demo: Demo, before: Figures): Promise<Figures> =>
       ...now.phases,
     ],
     ...(await writerFigures(demo, before.batchId, verdict, ledger)),
+    jobs,
     rollback,
   };
 };

@@ -24,6 +24,22 @@ export interface RollbackFigures {
   readonly legacyIntact: boolean | null;
 }
 
+/** What became of the jobs that were sent meanwhile. */
+export interface JobFigures {
+  /** Different jobs; how many messages repeated one of them is in `repeated`. */
+  readonly sent: number;
+  readonly repeated: number;
+  /** Jobs that were applied, or found too late to be, each exactly once. */
+  readonly handled: number;
+  /** Kits that are not where the jobs have led them. */
+  readonly astray: number;
+  /** Messages that nobody could apply, and how many ended in the dead-letter queue. */
+  readonly garbage: number;
+  readonly deadLettered: number;
+  /** The longest time for which workers were paused. */
+  readonly longestPauseMs: number;
+}
+
 /** The closing figures: the JSON object of `--json`. */
 export interface Figures extends MigrationFigures {
   /** The stage that the run was to reach. */
@@ -38,6 +54,7 @@ export interface Figures extends MigrationFigures {
   readonly writersHeldMs: Quantiles;
   /** All requests of the run, and those of each part of it; times in milliseconds. */
   readonly requests: Readonly<Record<Window | 'all', RequestFigures>>;
+  readonly jobs: JobFigures;
   readonly rollback?: RollbackFigures;
 }
 

@@ -7,7 +7,8 @@ import {
   openDatabase,
   readStage,
 } from '@unified-kits/data';
-import { InvalidInput } from '@unified-kits/domain';
+import { InvalidInput, type Source } from '@unified-kits/domain';
+import { type JobsPlan, jobsPlan } from '../jobs/plan.ts';
 import { plantBlockers } from '../legacy/blockers.ts';
 import { generateLegacy } from '../legacy/generate.ts';
 import { takeOriginal } from '../legacy/original.ts';
@@ -74,9 +75,10 @@ export const prepare = async (
   }
 };
 
-/** Who writes meanwhile, and the login of the service that they write through. */
+/** Who writes meanwhile, what jobs are sent, and the login of the service that both go through. */
 export interface PreparedWriters {
   readonly plan: WritersPlan;
+  readonly jobs: JobsPlan;
   readonly serviceUrl: string;
 }
 
@@ -86,10 +88,16 @@ export const prepareWriters = async (
   writers: number,
 ): Promise<PreparedWriters | undefined> => {
   if (writers === 0) return undefined;
-  return {
-    serviceUrl: await writerLogin(db, binding, target.databaseUrl),
-    plan: await writersPlan(db, binding, { directory: target.stateDirectory, writers }),
-  };
+  const serviceUrl = await writerLogin(db, binding, target.databaseUrl);
+  const directory = target.stateDirectory;
+  const plan = await writersPlan(db, binding, { directory, writers });
+  const taken = (source: Source) =>
+    new Set(plan.kits.flat().flatMap((kit) => (kit.source === source ? [kit.key] : [])));
+  const jobs = await jobsPlan(db, binding, directory, {
+    kit: taken('kit'),
+    practitioner_kits: taken('practitioner_kits'),
+  });
+  return { serviceUrl, plan, jobs };
 };
 
 /** Remembers the legacy content that a rollback must bring back. */

@@ -55,10 +55,10 @@ export const saveRun = async (directory: string, state: RunState): Promise<void>
   await rename(`${path}.new`, path);
 };
 
-/** Removes what an earlier run left: its ledger, its writers' plan, its flags. */
+/** Removes what an earlier run left: its ledger, its plans, its flags. */
 export const forgetRun = async (directory: string): Promise<void> => {
   for (const name of await readdir(directory))
-    if (/^(run|writers|parameters)\.json(\..*)?$|^ledger-\d+\.jsonl$|^functions\.log$/.test(name))
+    if (/^(run|writers|jobs|parameters)\.json(\..*)?$|^ledger-\d+\.jsonl$|^functions\.log$/.test(name))
       await rm(join(directory, name), { force: true });
 };
 

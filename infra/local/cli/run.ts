@@ -5,7 +5,7 @@ import { startSystem } from '../system.ts';
 import { newCounters } from '../writers/start-writers.ts';
 import type { Cleanup } from './cleanup.ts';
 import { closingLines, succeeded } from './closing-table.ts';
-import { type Demo, migrate, takeBack, tidy } from './demo.ts';
+import { type Demo, migrate, nothingProduced, takeBack, tidy } from './demo.ts';
 import { analyse, standing } from './executions.ts';
 import type { Figures } from './figures.ts';
 import { count } from './numbers.ts';
@@ -183,6 +183,7 @@ export const run = async (
     screen,
     state,
     counters: newCounters(),
+    produced: nothingProduced(),
     cleanup,
     rate: options.rate,
     monitorChecks: options.monitorChecks,

@@ -36,12 +36,14 @@ const candidates = ({ mapping, rules, shown }: BoundSource): readonly Candidate[
 export const tokenFields = (source: BoundSource): readonly string[] =>
   candidates(source).map(({ name }) => name);
 
-/** Columns that a writer's request may change, by source: a comparison with the original leaves them out. */
+/** Columns that a writer's request or a job may change, by source: a comparison with the original leaves them out. */
 export const writtenColumns = (binding: Binding): Record<Source, readonly string[]> => {
   const columns = (source: Source): readonly string[] => {
     const bound = binding.sources[source];
     const times = bound.rules.filter(({ field }) =>
-      ['status', 'registeredAt', 'collectedAt', 'updatedAt'].includes(field),
+      ['status', 'registeredAt', 'collectedAt', 'receivedAt', 'resultedAt', 'updatedAt'].includes(
+        field,
+      ),
     );
     return [
       ...times.map(({ column }) => column.name),

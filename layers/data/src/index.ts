@@ -32,6 +32,7 @@ export * from './jobs/workers-pause.ts';
 export * from './kits/bind-service.ts';
 export * from './kits/compare-kits.ts';
 export * from './kits/idempotency.ts';
+export * from './kits/kit-columns.ts';
 export * from './kits/kit-store.ts';
 export * from './kits/kits-service.ts';
 export * from './kits/sample-kits.ts';
