@@ -3,6 +3,7 @@ import { referenceMapping } from '@unified-kits/domain';
 import { Command } from 'commander';
 import pg from 'pg';
 import { startPostgres } from '../../infra/local/postgres/start.ts';
+import { benchApi, benchJobs } from './bench-service.ts';
 import { buildIndexes, CONTENDERS, OURS } from './contenders.ts';
 import { percentile } from './load.ts';
 import { measureAnalysis } from './measure-analysis.ts';
@@ -16,16 +17,11 @@ import {
   seconds,
   toMirrored,
 } from './measures.ts';
+import { type AddLine, formatLine, type Line, meets } from './report-line.ts';
 import { reset } from './reset.ts';
 import { seedBench } from './seed.ts';
 
-interface Line {
-  readonly what: string;
-  readonly value: number;
-  readonly unit: string;
-  /** The aim, as `>=` or `<=` and a number; absent where there is none. */
-  readonly aim?: readonly ['>=' | '<=', number];
-}
+const PARTS = ['analysis', 'copy', 'engine', 'jobs', 'api'] as const;
 
 const options = new Command()
   .description(
@@ -39,28 +35,19 @@ const options = new Command()
     Number,
     4_000_000,
   )
-  .option('--only <part>', 'copy, engine or analysis')
+  .option('--only <part>', `one of ${PARTS.join(', ')}`)
   .option('--json', 'print the table as one JSON object on the last line')
   .parse()
   .opts<{ rows: number; rounds: number; large: number; only?: string; json?: boolean }>();
 
 const lines: Line[] = [];
 const say = (text: string) => process.stderr.write(`${text}\n`);
-const add = (line: Line) => {
+const add: AddLine = (line) => {
   lines.push(line);
-  const met =
-    line.aim === undefined
-      ? ''
-      : meets(line)
-        ? `  (aim ${line.aim.join(' ')}: met)`
-        : `  (aim ${line.aim.join(' ')}: MISSED)`;
-  say(`${line.what.padEnd(58)} ${format(line.value).padStart(12)} ${line.unit}${met}`);
+  say(formatLine(line));
 };
-const meets = ({ value, aim }: Line): boolean =>
-  aim === undefined || (aim[0] === '>=' ? value >= aim[1] : value <= aim[1]);
-const format = (value: number) =>
-  Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(3);
-const wanted = (part: string) => options.only === undefined || options.only === part;
+const wanted = (part: (typeof PARTS)[number]) =>
+  options.only === undefined || options.only === part;
 
 const server = await startPostgres({
   ephemeral: true,
@@ -171,29 +158,55 @@ const benchEngine = async ({ url, db, binding }: Prepared, rows: number) => {
   });
 };
 
+const benchAnalysis = async (small: Prepared) => {
+  const { single, parallel } = await measureAnalysis(small, options.rounds);
+  add({
+    what: 'analysis against a plain normalising scan, one process each',
+    value: single,
+    unit: '×',
+    aim: ['<=', 6],
+  });
+  add({
+    what: 'analysis against the same scan with parallel workers',
+    value: parallel,
+    unit: '×',
+    aim: ['<=', 6],
+  });
+};
+
+/** Returns the copy's rows per second, where it was measured. */
+const benchMigration = async (): Promise<number | undefined> => {
+  const small = await prepare('small', options.rows);
+  try {
+    if (wanted('analysis')) await benchAnalysis(small);
+    const rate = wanted('copy') ? await benchCopy(small) : undefined;
+    if (wanted('engine')) await benchEngine(small, options.rows);
+    return rate;
+  } finally {
+    await small.db.close();
+  }
+};
+
+const benchService = async () => {
+  const twins = {
+    legacy: await prepare('stays', options.rows),
+    migrated: await prepare('moves', options.rows),
+  };
+  try {
+    if (wanted('jobs')) await benchJobs(twins, { ...options, add, say });
+    if (wanted('api')) await benchApi(twins, { ...options, add, say });
+  } finally {
+    await twins.legacy.db.close();
+    await twins.migrated.db.close();
+  }
+};
+
 try {
   say(
     `${process.platform} ${process.arch}, Node ${process.versions.node}, ${options.rows.toLocaleString('en')} rows, ${options.rounds} rounds`,
   );
-  const small = await prepare('small', options.rows);
-  if (wanted('analysis')) {
-    const { single, parallel } = await measureAnalysis(small, options.rounds);
-    add({
-      what: 'analysis against a plain normalising scan, one process each',
-      value: single,
-      unit: '×',
-      aim: ['<=', 6],
-    });
-    add({
-      what: 'analysis against the same scan with parallel workers',
-      value: parallel,
-      unit: '×',
-      aim: ['<=', 6],
-    });
-  }
-  const rate = wanted('copy') ? await benchCopy(small) : undefined;
-  if (wanted('engine')) await benchEngine(small, options.rows);
-  await small.db.close();
+  const rate =
+    wanted('analysis') || wanted('copy') || wanted('engine') ? await benchMigration() : undefined;
   if (rate !== undefined && options.large > 0) {
     const large = await prepare('large', options.large);
     let rows = 0;
@@ -208,6 +221,7 @@ try {
     });
     await large.db.close();
   }
+  if (wanted('jobs') || wanted('api')) await benchService();
   add({
     what: 'memory of this process',
     value: process.memoryUsage().rss / 1_048_576,
