@@ -1,13 +1,16 @@
 import { rm } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../infra/local/postgres/port.ts';
+import { clinicDatabase } from '../support/clinic.ts';
 import { freshHome, type Started, startAt } from '../support/start.ts';
 import { eventually } from '../support/system.ts';
 
 const UP = 'Ctrl-C ends it';
+const CLINIC_MAPPING = fileURLToPath(new URL('../fixtures/clinic.mapping.ts', import.meta.url));
 
 /** What a shell knows after the lines that were printed, and the requests among them. */
 const printed = (output: string) => {
@@ -203,5 +206,33 @@ describe('npm start -- serve', () => {
       body: { kitNumber: 'EXAMPLE-CLIENT', ownerType: 'client' },
     });
     expect((await end()).code).toBe(0);
+  });
+});
+
+describe('npm start -- serve on a given database', () => {
+  it('shows and takes what its mapping allows, and seeds nothing', async () => {
+    const home = freshHome();
+    const clinic = await clinicDatabase();
+    const ports = ['--port', String(await freePort()), '--aws-port', String(await freePort())];
+    try {
+      const serving = startAt(home, ['serve', ...ports], {
+        DATABASE_URL: clinic.url,
+        KITS_MAPPING: CLINIC_MAPPING,
+      });
+      await serving.shows(UP);
+      const { requests } = printed(serving.output());
+      expect(requests).toHaveLength(8);
+      for (const request of requests)
+        expect(await ask(request), request.url).toMatchObject({
+          status: request.method === 'POST' ? 201 : 200,
+        });
+      const { rows } = await clinic.pool.query('select count(*)::int as n from app.kit');
+      expect(rows[0].n).toBe(4_201);
+      serving.signal('SIGINT');
+      expect((await serving.ended).code).toBe(0);
+    } finally {
+      await clinic.drop();
+      await rm(home, { recursive: true, force: true });
+    }
   });
 });

@@ -12,7 +12,6 @@ const request = z.strictObject({
   headers: z.record(z.string(), z.string()),
   body: z.string(),
 });
-export type WriteRequest = z.output<typeof request>;
 
 const intent = z.strictObject({
   kind: z.literal('intent'),

@@ -89,6 +89,7 @@ export class WriterSession {
   /** Looks for a kit in its owner's list, and judges whether it is there as the writer knows it. */
   async list(kit: OwnKit, contract: Contract): Promise<void> {
     if (kit.kitsId === undefined) await this.read(kit, 'legacy');
+    if (kit.kitsId === undefined) return;
     const { mapping } = this.#options;
     let cursor = '';
     for (let page = 1; page <= MOST_PAGES; page += 1) {
@@ -120,7 +121,7 @@ export class WriterSession {
   ): Promise<OwnKit | ApiAnswer | undefined> {
     const { contract } = options;
     const { source, caller } = template;
-    if (!template.seen.has(contract)) await this.read(template, contract);
+    if (copied.length > 0 && !template.seen.has(contract)) await this.read(template, contract);
     const { n, stamp } = this.#stamp();
     const content: Content = {
       kitNumber: stamp.toUpperCase(),
