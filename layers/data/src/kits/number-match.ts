@@ -32,8 +32,13 @@ export const numberIs = (
   const column = `s.${quoteIdentifier(name)}`;
   if (TEXTS.has(baseType)) return `${column} = ${parameter}`;
   if (baseType === 'character') return `${column} = cast(${parameter} as bpchar)`;
-  if (isCitext(baseType) || EXACT.has(baseType))
-    return `${column} = cast(${parameter} as ${baseType})`;
+  // Where its schema is not on the search_path, `=` would compare texts, which its index does not know.
+  if (isCitext(baseType)) {
+    const schema = baseType.slice(0, Math.max(0, baseType.lastIndexOf('.')));
+    const equals = schema === '' ? '=' : `operator(${schema}.=)`;
+    return `${column} ${equals} cast(${parameter} as ${baseType})`;
+  }
+  if (EXACT.has(baseType)) return `${column} = cast(${parameter} as ${baseType})`;
   // 1.0 and 1.00 are two numbers in `kits`.
   return baseType === 'numeric'
     ? `${column} = cast(${parameter} as numeric) and ${column}::text = ${parameter}`
