@@ -15,7 +15,7 @@ import { eventually } from '../support/system.ts';
 /** In every value that a failing write carries, so that one that leaks is found. */
 const SECRET = 'Ada-Lovelace-4711';
 /** The mirror gives up a lock after 250 ms; the rest is for machines with a lot to do. */
-const BOUND_MS = 3_000;
+const BOUND_MS = 5_000;
 
 let legacy: LegacyDatabase;
 let binding: Binding;

@@ -23,10 +23,18 @@ export interface ApiResponse {
   readonly body: Record<string, unknown>;
 }
 
+/** @param signal gives the request up, which the server does not hear of */
+type Send = (
+  path: string,
+  body: unknown,
+  headers?: Record<string, string>,
+  signal?: AbortSignal,
+) => Promise<ApiResponse>;
+
 export interface ApiClient {
   get(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
-  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
-  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
+  post: Send;
+  patch: Send;
 }
 
 /** A client that speaks to an API for one caller. */
@@ -37,6 +45,7 @@ export const apiClient = (api: Gateway, caller: Caller): ApiClient => {
     path: string,
     headers: Record<string, string>,
     body?: unknown,
+    signal?: AbortSignal,
   ): Promise<ApiResponse> => {
     token ??= api.token({
       userId: caller.userId,
@@ -44,6 +53,7 @@ export const apiClient = (api: Gateway, caller: Caller): ApiClient => {
     });
     const response = await fetch(`${api.url}${path}`, {
       method,
+      ...(signal === undefined ? {} : { signal }),
       headers: {
         authorization: `Bearer ${await token}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -64,8 +74,8 @@ export const apiClient = (api: Gateway, caller: Caller): ApiClient => {
   };
   return {
     get: (path, headers = {}) => send('GET', path, headers),
-    post: (path, body, headers = {}) => send('POST', path, headers, body),
-    patch: (path, body, headers = {}) => send('PATCH', path, headers, body),
+    post: (path, body, headers = {}, signal) => send('POST', path, headers, body, signal),
+    patch: (path, body, headers = {}, signal) => send('PATCH', path, headers, body, signal),
   };
 };
 
