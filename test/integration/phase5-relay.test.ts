@@ -107,6 +107,13 @@ describe('the relay', () => {
     expect(await unsent()).toBe(1);
   });
 
+  it('begins nothing that its time is too short for', async () => {
+    await happened({ kit: 1, step: 1 });
+    expect(await rig.relay({ remainingMs: () => 2_000 })).toEqual({ sent: 0, done: false });
+    expect(await unsent()).toBe(1);
+    expect(await arrived()).toEqual([]);
+  });
+
   it('works once at a time: of two at once one leaves the work to the other', async () => {
     await happened(...Array.from({ length: 60 }, (_, n) => ({ kit: n % 6, step: n })));
     const results = await Promise.all([rig.relay(), rig.relay(), rig.relay()]);

@@ -57,7 +57,7 @@ export interface ServiceFunctions {
   /** No message of a queue may be longer: the queue then refuses that entry of a batch alone. */
   limit(queue: QueueName, bytes: number): Promise<void>;
   consume(records: readonly SQSRecord[], invocation?: Invocation): Promise<SQSBatchResponse>;
-  relay(): Promise<unknown>;
+  relay(invocation?: Invocation): Promise<unknown>;
   /** Calls `phase5-queues` as an operator does. */
   operate(event: object, invocation?: Invocation): Promise<Record<string, unknown>>;
   close(): Promise<void>;
@@ -199,7 +199,7 @@ export const serviceFunctions = async (
     async consume(records, invocation) {
       return (await invoke(consumer, { Records: records }, invocation)) as SQSBatchResponse;
     },
-    relay: () => invoke(relay, {}),
+    relay: (invocation) => invoke(relay, {}, invocation),
     async operate(event, { variables: own = {}, ...invocation } = {}) {
       return (await invoke(queuesFunction, event, {
         ...invocation,
