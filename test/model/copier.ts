@@ -22,6 +22,7 @@ import {
   NOT_HELD,
   rowOf,
   type State,
+  storeBit,
   withActor,
 } from './state.ts';
 
@@ -29,6 +30,7 @@ import {
 const beginChunk = (state: State, index: number, chunk: number): State =>
   withActor(state, index, {
     advisory: CHUNK,
+    rowExclusive: storeBit('kits'),
     snapshot: lookAgain(state, actorAt(state, index)),
     upsert: chunk,
     step: 'chunk-write',

@@ -1,7 +1,7 @@
 import { backlog } from './postgres.ts';
 import type { Role, Scenario } from './scenario.ts';
 import { PROGRAM_NAMES } from './scenarios.ts';
-import type { Counterexample, Exploration } from './search.ts';
+import type { Counterexample } from './search.ts';
 import type { Actor, Content, State } from './state.ts';
 import { actorAt, has, KEYS, ROWS } from './state.ts';
 
@@ -93,10 +93,4 @@ export const describeCounterexample = (
     `Writers: ${writers.join(', ')}.`,
     ...[head, ...rows].map((row) => line(row, widths)),
   ].join('\n');
-};
-
-/** What was explored, in one line. */
-export const describeExploration = (name: string, exploration: Exploration<State>): string => {
-  const { states, transitions, depth, ends } = exploration;
-  return `${name}: ${states} states, ${transitions} transitions, ${ends} ends, at most ${depth} steps away`;
 };

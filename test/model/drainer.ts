@@ -78,7 +78,8 @@ const lockAuthoritative = (state: State, index: number, scenario: Scenario): Sta
 };
 
 /** Its second: what keys without an authoritative row have left in the other store. */
-const lockOthers = (state: State, index: number): State | undefined => {
+const lockOthers = (state: State, index: number, { defect }: Scenario): State | undefined => {
+  if (defect === 'drain locks no leftovers') return startSync(state, index);
   const actor = actorAt(state, index);
   let { locked } = actor;
   for (const key of KEYS) {
@@ -134,7 +135,7 @@ export const drainerMoves = (state: State, index: number, scenario: Scenario): M
     case 'rows-lock':
       return [...move('locks the rows', lockAuthoritative(state, index, scenario)), ...died];
     case 'others-lock':
-      return [...move('locks what is left of them', lockOthers(state, index)), ...died];
+      return [...move('locks what is left of them', lockOthers(state, index, scenario)), ...died];
     default:
       return [
         ...move(

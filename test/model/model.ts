@@ -24,7 +24,15 @@ const MOVES: Readonly<Record<Role, Moves>> = {
 /** Roles that come to an end; the others work for as long as there is something to do. */
 const ENDING: readonly Role[] = ['writer', 'cutover', 'rollback'];
 
-/** A scenario as something to explore. */
+/**
+ * A scenario as something to explore.
+ *
+ * Left out, because what they do to rows and keys a failing mirror, an undone drain or a noted key does here:
+ * kit numbers that two rows claim, keys that change, practitioners and their users. Left out, because they
+ * only forbid: flags, parity as a condition of a flip, references, the lead within a step. Left out, because
+ * it is everybody's death at once: a crash of the server. It may also undo the last commits of chunks, drains
+ * and deletions, but leaves no more than a death just before them would have.
+ */
 export const modelOf = (scenario: Scenario): Model<State> => ({
   starts: scenario.starts,
   moves: (state) => scenario.roles.flatMap((role, index) => MOVES[role](state, index, scenario)),

@@ -1,13 +1,15 @@
 /** Known-bad variants of the protocol: each leaves out, or turns round, one thing that the real code does. */
 export const DEFECTS = {
   'fence is a row in the snapshot':
-    'triggers are always on and read the stage in the transaction’s snapshot',
+    'triggers read the row of the stage, as the transaction’s snapshot shows it',
   'drain without its lock': 'a drain does not wait for chunks',
   'chunk lock of the worker':
     'the lock of a chunk is its worker’s session’s, and ends with the worker, not with the chunk',
   'two drains at once': 'drains wait for chunks, but not for one another',
   'drain locks no rows':
     'while a mirror is on, a drain does not lock the authoritative rows before it reads them',
+  'drain locks no leftovers':
+    'while a mirror is on, a drain does not lock what a key without an authoritative row has left',
   'drain reads with what it takes':
     'one snapshot shows a drain the keys and the rows, before the rows are locked',
   'mirror without exception block': 'an error of the mirror is the client’s',

@@ -160,6 +160,19 @@ export const SETTINGS = {
     ],
     others: ['drainer', 'rollback'],
   },
+  'a cutover that begins beside a rollback': {
+    stage: 'legacy',
+    starts: ['legacy only'],
+    writers: [old('inserts b')],
+    others: ['copier', 'cutover', 'rollback'],
+    path: ['copying', 'mirrored'],
+  },
+  'a comparison beside a rollback': {
+    stage: 'mirrored',
+    starts: ['in step'],
+    writers: [plain(...ONE_OF_EACH)],
+    others: ['drainer', 'rollback', 'parity'],
+  },
   'everything at once': {
     stage: 'legacy',
     starts: ['legacy only'],
@@ -168,6 +181,7 @@ export const SETTINGS = {
     path: ['copying', 'mirrored', 'dual-write', 'unified'],
   },
 } as const satisfies Record<string, Setting>;
+export type SettingName = keyof typeof SETTINGS;
 
 const COMBINED: readonly ProgramName[] = ['updates a and b', 'deletes a, inserts b'];
 
@@ -184,6 +198,6 @@ const larger = (setting: Setting): Setting => {
   };
 };
 
-export const LARGE_SETTINGS: Readonly<Record<string, Setting>> = Object.fromEntries(
+export const LARGE_SETTINGS = Object.fromEntries(
   Object.entries(SETTINGS).map(([name, setting]) => [name, larger(setting)]),
-);
+) as Readonly<Record<SettingName, Setting>>;

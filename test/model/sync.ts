@@ -11,6 +11,7 @@ import {
   rowOf,
   type State,
   type Step,
+  storeBit,
   withActor,
 } from './state.ts';
 
@@ -157,7 +158,9 @@ export const syncStep = (state: State, index: number, options: SyncOptions): Sta
   const writing = WRITE_AFTER[step];
   if (writing !== undefined) {
     const keep = actor.repeatableRead || (options.keepSnapshot && actor.snapshot !== undefined);
-    const looking = keep ? actor : { ...actor, snapshot: lookAgain(state, actor) };
+    const snapshot = keep ? actor.snapshot : lookAgain(state, actor);
+    const rowExclusive = actor.rowExclusive | storeBit(target);
+    const looking = { ...actor, snapshot, rowExclusive };
     const next = withActor(state, index, { ...looking, step: writing });
     return rowsOf(looking, step, options) === 0 ? goOn(next, index, step, options) : next;
   }
