@@ -8,7 +8,10 @@ import { writerOf } from './writer.ts';
 const KEY_NAMES = ['a', 'b'] as const;
 const nameOf = (key: Key) => KEY_NAMES[key];
 
-/** The authoritative store holds each key's last acknowledged content, and nothing else. */
+/**
+ * The authoritative store holds each key's last acknowledged content, and nothing else. That a key has no
+ * second row there is its unique index's doing, here as in Postgres.
+ */
 const acknowledged = (state: State): Breach | undefined => {
   const store = STAGE_DEFINITIONS[state.stage].writes;
   for (const key of KEYS) {

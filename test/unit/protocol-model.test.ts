@@ -11,7 +11,7 @@
  * step has not committed yet. A statement is a look (its snapshot) and then its write; what lies between the
  * two, in the lines of others, is nearly always the point. The first line names the invariant and the key.
  *
- * PROTOCOL_MODEL=large explores more programs, chunks and starts: some minutes, and some gigabytes.
+ * PROTOCOL_MODEL=large explores more programs and a chunk for each key: some ten million states, in some minutes.
  */
 import { describe, expect, it } from 'vitest';
 import { describeCounterexample } from '../model/counterexample.ts';
