@@ -459,3 +459,21 @@ describe('a legacy table that changes while the service runs', () => {
       }),
   );
 });
+
+describe('flags that cannot be read', () => {
+  it.each(API_STAGES)(
+    'cost no client an answer, for the database knows better, in stage %s',
+    (stage) =>
+      having('', async (rig) => {
+        await bringTo(rig, stage);
+        rig.system.aws.failNext('GetParameters', 'AccessDeniedException', 100);
+        const client = rig.as(CLIENT);
+        const made = await client.post('/kits', { kitNumber: 'F' });
+        expect(made.status, made.text).toBe(201);
+        const path = `/kits/${made.body.id}`;
+        expect((await client.get(path)).text).toBe(made.text);
+        expect(await statusOf(client.patch(path, { notes: 'x' }))).toBe(200);
+        expect((await client.get('/v2/kits')).body.kits).toHaveLength(1);
+      }),
+  );
+});

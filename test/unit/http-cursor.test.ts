@@ -68,8 +68,8 @@ describe('a cursor', () => {
     expect(isRefused(text, '')).toBe(true);
   });
 
-  it('has a position of at most 512 bytes', () => {
-    const longest = { after: 'é'.repeat(256) };
+  it('has a position of at most 1,020 bytes', () => {
+    const longest = { after: 'é'.repeat(510) };
     expect(decodeCursor(encodeCursor(longest, 's'), 's')).toEqual(longest);
     expect(() => encodeCursor({ after: `${longest.after}a` }, 's')).toThrow(InvalidInput);
     expect(isRefused(`${encodeCursor(longest, 's')}AAAA`, 's')).toBe(true);

@@ -11,7 +11,8 @@ export interface Position {
 /** The first byte; another layout gets another number. */
 const VERSION = 1;
 const CHECK_BYTES = 12;
-const MOST_BYTES = 512;
+/** Of the longest id there may be, 255 characters of up to four bytes. */
+const MOST_BYTES = 1_020;
 const MOST_CHARACTERS = Math.ceil(((1 + CHECK_BYTES + MOST_BYTES) * 4) / 3);
 
 const checkOf = (scope: string, content: Buffer): Buffer =>
@@ -29,7 +30,7 @@ const pack = (content: Buffer, scope: string): string =>
  * another list. It keeps nobody out, for anybody can compute it: whose rows a page shows is up to its query.
  *
  * @param scope names the list: its route and whose rows it shows.
- * @throws {InvalidInput} when the position is longer than 512 bytes.
+ * @throws {InvalidInput} when the position is longer than 1,020 bytes.
  */
 export const encodeCursor = ({ after }: Position, scope: string): string => {
   const content = Buffer.from(after);

@@ -13,6 +13,7 @@ import { hasSqlState, SQLSTATE } from '../connection/sqlstate.ts';
 import { bindService, type ServiceBinding } from './bind-service.ts';
 import type { Reading } from './kit-store.ts';
 import { type RouterObserver, storeRouter } from './store-router.ts';
+import { survivingFlags } from './surviving-flags.ts';
 import { isSchemaChange, WrongStore, writeFault } from './write-faults.ts';
 
 export interface StoreAccessOptions {
@@ -102,7 +103,7 @@ export const storeAccess = ({
   observer,
   only,
 }: StoreAccessOptions): StoreAccess => {
-  const router = storeRouter(flags, observer);
+  const router = storeRouter(survivingFlags(flags), observer);
   let known: Promise<ServiceBinding> | undefined;
   const bound = (): Promise<ServiceBinding> => {
     known ??= db
