@@ -284,6 +284,23 @@ create trigger shout before insert or update on kit for each row execute functio
       }),
   );
 
+  it('may refuse a value, and its message stays behind', () =>
+    having(
+      `create function no() returns trigger language plpgsql as $$ begin if new.order_id = 'no' then raise exception 'not for %', new.kit_number; end if; return new; end $$;
+       create trigger no before insert or update on kit for each row execute function no();`,
+      async (rig) => {
+        const refused = await rig.as(CLIENT).post('/kits', { kitNumber: 'T', orderId: 'no' });
+        expect([refused.status, refused.body.errors]).toEqual([
+          422,
+          [{ pointer: '', detail: 'the database refuses this value' }],
+        ]);
+        expect(JSON.stringify(rig.log)).not.toContain('not for');
+        expect(
+          await statusOf(rig.as(CLIENT).post('/kits', { kitNumber: 'T', orderId: 'yes' })),
+        ).toBe(201);
+      },
+    ));
+
   it.each(['dual-write', 'unified'] as const)(
     'changes nothing once kits leads, nor on the way back, in stage %s',
     (stage) =>

@@ -57,7 +57,9 @@ export const writeFault = (service: ServiceBinding, error: unknown): unknown => 
     return new CreationUnsupported(
       `column "${error.column ?? ''}" must have a value and no request can give one`,
     );
-  if (isRowFault(error) && error.code !== UNMAPPED_VALUE_SQLSTATE)
+  // An organisation's own trigger says no by raising an exception.
+  const raised = hasSqlState(error, SQLSTATE.raiseException);
+  if (raised || (isRowFault(error) && error.code !== UNMAPPED_VALUE_SQLSTATE))
     return new KitRefused('', REFUSED_VALUE);
   return error;
 };
