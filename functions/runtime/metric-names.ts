@@ -6,7 +6,7 @@ export const METRICS = {
   ApiLatency: 'ApiLatency',
   /** Writes that the fence refused and that went to the other store. */
   FenceRedirects: 'FenceRedirects',
-  /** Reads of `kits` that were answered from legacy because a mirror had failed. */
+  /** Reads whose store was not in step, by its stage or for a key that a mirror failed on, and that went to the other. */
   StaleReadsAvoided: 'StaleReadsAvoided',
   /** Keys that a mirror has failed on and that no drain has looked at since, each minute. */
   MirrorFailuresSeen: 'MirrorFailuresSeen',
