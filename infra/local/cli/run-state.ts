@@ -58,7 +58,9 @@ export const saveRun = async (directory: string, state: RunState): Promise<void>
 /** Removes what an earlier run left: its ledger, its plans, its flags. */
 export const forgetRun = async (directory: string): Promise<void> => {
   for (const name of await readdir(directory))
-    if (/^(run|writers|jobs|parameters)\.json(\..*)?$|^ledger-\d+\.jsonl$|^functions\.log$/.test(name))
+    if (
+      /^(run|writers|jobs|parameters)\.json(\..*)?$|^ledger-\d+\.jsonl$|^functions\.log$/.test(name)
+    )
       await rm(join(directory, name), { force: true });
 };
 
