@@ -21,7 +21,7 @@ import { metricTotal } from '../support/metric-lines.ts';
 import { migrateTo, parity } from '../support/migration.ts';
 import { appSession } from '../support/sessions.ts';
 import { type SqlCommand, SqlWriter, sqlCommand } from '../support/sql-writer.ts';
-import { approvedReport, eventually, QUICK, rollBack, stageOf } from '../support/system.ts';
+import { approvedReport, QUICK, rollBack, stageOf } from '../support/system.ts';
 
 const RUNS = Number(process.env.API_MODEL_RUNS ?? 2);
 const MOST_ROUNDS = Number(process.env.API_MODEL_ROUNDS ?? 6);
@@ -130,6 +130,9 @@ const FAULTS = ['DatabaseFault', 'States.Runtime', 'TypeError', 'Error'];
 /** As in test/support/migration.ts, so that a batch which was begun there may be gone on with. */
 const ACTOR = 'test';
 
+/** Rollbacks that find nothing to do, one after the other, before all is taken to be over. */
+const QUIET_ROLLBACKS = 5;
+
 /** An operator who does not wait to be asked. */
 class Operator {
   readonly #rig: ApiRig;
@@ -202,18 +205,14 @@ class Operator {
       await sfn.send(new StopExecutionCommand({ executionArn }));
     await Promise.all(this.#running.values());
     // What an aborted execution had called goes on by itself, and may begin what is then to be undone.
-    let quiet = 0;
-    await eventually(
-      async () => {
-        const { status, error } = await rollBack(this.#rig);
-        this.#model.note(`operator: the last rollback ${status} ${error ?? ''}`);
-        const done = status === 'SUCCEEDED' || error === 'BatchNotFound';
-        quiet = done && (await stageOf(this.#rig)) === 'legacy' ? quiet + 1 : 0;
-        await sleep(300);
-        return quiet;
-      },
-      (times) => times >= 4,
-    );
+    for (let tries = 1, quiet = 0; quiet < QUIET_ROLLBACKS; tries += 1) {
+      if (tries > 60) this.#model.fail('no rollback leads back to "legacy"');
+      const { status, error } = await rollBack(this.#rig);
+      this.#model.note(`operator: the last rollback ${status} ${error ?? ''}`);
+      const done = status === 'SUCCEEDED' || error === 'BatchNotFound';
+      quiet = done && (await stageOf(this.#rig)) === 'legacy' ? quiet + 1 : 0;
+      await sleep(400);
+    }
     await aws.parameterChangesHandled();
     const [fault] = this.#faults;
     if (fault !== undefined) this.#model.fail(fault);
