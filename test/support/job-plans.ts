@@ -80,7 +80,7 @@ const job: fc.Arbitrary<JobPlan> = fc.record({
     { weight: 1, arbitrary: fc.constant(undefined) },
     { weight: 1, arbitrary: fc.constant('lost') },
   ),
-  hours: fc.constantFrom(-3, -2, -1, 1, 2),
+  hours: fc.constantFrom(-2, -1, 1, 1, 1, 1, 2),
 });
 
 const garbage: fc.Arbitrary<GarbagePlan> = fc.record({

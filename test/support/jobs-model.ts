@@ -128,7 +128,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
       do: fc.constant('birth' as const),
       source: fc.constantFrom(...SOURCES),
