@@ -94,6 +94,6 @@ describe('kill -9', () => {
         await rm(home, { recursive: true, force: true });
       }
     },
-    600_000,
+    900_000,
   );
 });

@@ -209,10 +209,11 @@ describe('npm start on a given database', () => {
     expect(await clinicContent(clinic)).toEqual(before);
   });
 
-  it('lets writers at another mapping too, twice, and takes it all back', async () => {
-    for (const run of ['first', 'second']) {
+  it.each(['lets writers at another mapping too', 'lets them at it a second time'])(
+    '%s, and takes it all back',
+    async () => {
       const { code, output, json } = await start('--writers', '2', '--rollback').ended;
-      expect(json, `${run} ${output}`).toMatchObject({
+      expect(json, output).toMatchObject({
         stage: 'legacy',
         parity: { mismatched: 0 },
         writes: { lost: 0, unexpected: 0 },
@@ -223,6 +224,6 @@ describe('npm start on a given database', () => {
       expect(json.writes?.acknowledged).toBeGreaterThan(50);
       expect(output).not.toContain('can be written through the API');
       expect(code).toBe(0);
-    }
-  });
+    },
+  );
 });
