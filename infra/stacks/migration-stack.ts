@@ -11,6 +11,7 @@ import { type Foundation, nameOf } from '../constructs/foundation.ts';
 import { KitsFunction } from '../constructs/kits-function.ts';
 import { MigrationAlarms } from '../constructs/migration-alarms.ts';
 import { mappingStatement } from '../constructs/queue-consumer.ts';
+import { ReportArchive } from '../constructs/report-archive.ts';
 import { Workflow } from '../constructs/workflow.ts';
 import { MIGRATION_FUNCTIONS } from '../function-table.ts';
 import { legacyApiVariables, type Settings } from '../settings.ts';
@@ -82,6 +83,7 @@ export class MigrationStack extends Stack {
           functionOf,
         }),
     );
+    new ReportArchive(this, 'Reports', { key, workflows });
     const flagChanged = functionOf('flag-changed');
     new FlagChanges(this, 'FlagChanges', settings.environment, flagChanged);
     const { all } = new MigrationAlarms(this, 'Alarms', { foundation, workflows, flagChanged });

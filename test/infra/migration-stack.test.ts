@@ -244,7 +244,10 @@ describe('the flags', () => {
 });
 
 describe('flag-changed', () => {
-  const rules = () => resources(synthesised.migration, 'AWS::Events::Rule').map(([, one]) => one);
+  const rules = () =>
+    resources(synthesised.migration, 'AWS::Events::Rule')
+      .filter(([id]) => id.startsWith('FlagChanges'))
+      .map(([, one]) => one);
   const target = [
     {
       Arn: { 'Fn::GetAtt': [expect.stringMatching(/flagchanged/), 'Arn'] },
@@ -290,5 +293,88 @@ describe('flag-changed', () => {
       ['events.amazonaws.com', expect.stringContaining('FlagChanges')],
       ['events.amazonaws.com', expect.stringContaining('FlagChanges')],
     ]);
+  });
+});
+
+describe('the reports', () => {
+  const stream = () => resource(synthesised.migration, 'AWS::KinesisFirehose::DeliveryStream');
+  const bucketId = () => resources(synthesised.migration, 'AWS::S3::Bucket')[0]?.[0];
+
+  it('are kept in a bucket that is encrypted, private, versioned, and stays when its stack goes', () => {
+    expect(resource(synthesised.migration, 'AWS::S3::Bucket')).toMatchObject({
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: {
+        BucketEncryption: {
+          ServerSideEncryptionConfiguration: [
+            {
+              BucketKeyEnabled: true,
+              ServerSideEncryptionByDefault: {
+                SSEAlgorithm: 'aws:kms',
+                KMSMasterKeyID: { 'Fn::ImportValue': expect.stringContaining('Key') },
+              },
+            },
+          ],
+        },
+        PublicAccessBlockConfiguration: {
+          BlockPublicAcls: true,
+          BlockPublicPolicy: true,
+          IgnorePublicAcls: true,
+          RestrictPublicBuckets: true,
+        },
+        VersioningConfiguration: { Status: 'Enabled' },
+      },
+    });
+    expect(textOf(resource(synthesised.migration, 'AWS::S3::BucketPolicy').Properties)).toMatch(
+      /"s3:\*".*"aws:SecureTransport":"false".*"Effect":"Deny"/,
+    );
+  });
+
+  it('are those of every execution of both workflows, however it ended', () => {
+    const { EventPattern, Targets } = resource(
+      synthesised.migration,
+      'AWS::Events::Rule',
+      /^Reports/,
+    ).Properties;
+    expect(EventPattern).toEqual({
+      source: ['aws.states'],
+      'detail-type': ['Step Functions Execution Status Change'],
+      detail: {
+        stateMachineArn: resources(synthesised.migration, 'AWS::StepFunctions::StateMachine').map(
+          ([Ref]) => ({ Ref }),
+        ),
+        status: ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'],
+      },
+    });
+    expect(Targets).toMatchObject([
+      { Arn: { 'Fn::GetAtt': [expect.stringMatching(/^Reports/), 'Arn'] }, InputPath: '$.detail' },
+    ]);
+  });
+
+  it('are written by a role that can do that and no more', () => {
+    const { ExtendedS3DestinationConfiguration, DeliveryStreamEncryptionConfigurationInput } =
+      stream().Properties;
+    expect(DeliveryStreamEncryptionConfigurationInput).toEqual({ KeyType: 'AWS_OWNED_CMK' });
+    expect(ExtendedS3DestinationConfiguration).toMatchObject({
+      BucketARN: { 'Fn::GetAtt': [bucketId(), 'Arn'] },
+      BufferingHints: { IntervalInSeconds: 0 },
+      EncryptionConfiguration: { KMSEncryptionConfig: { AWSKMSKeyARN: expect.anything() } },
+    });
+    const { RoleARN } = ExtendedS3DestinationConfiguration as {
+      RoleARN: { 'Fn::GetAtt': [string, string] };
+    };
+    const permissions = permissionsOf(synthesised.migration, RoleARN['Fn::GetAtt'][0]);
+    expect(permissions.map(({ action }) => action).sort()).toEqual([
+      'kms:Decrypt',
+      'kms:GenerateDataKey',
+      'logs:PutLogEvents',
+      's3:AbortMultipartUpload',
+      's3:GetBucketLocation',
+      's3:ListBucket',
+      's3:ListBucketMultipartUploads',
+      's3:PutObject',
+    ]);
+    for (const { action, resource: one } of permissions)
+      if (action.startsWith('s3:')) expect(one).toContain(`"${bucketId()}","Arn"`);
   });
 });
