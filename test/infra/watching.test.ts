@@ -21,7 +21,7 @@ const alarm = z.object({
   OKActions: z.array(z.unknown()),
   TreatMissingData: z.literal('notBreaching'),
   ComparisonOperator: z.literal('GreaterThanOrEqualToThreshold'),
-  Threshold: z.number(),
+  Threshold: z.number().min(1),
   Dimensions: z.array(z.object({ Name: z.string(), Value: z.unknown() })).default([]),
 });
 const alarms = () =>
