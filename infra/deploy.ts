@@ -6,13 +6,14 @@ import { DatabaseStack } from './stacks/database-stack.ts';
 import { MigrationStack } from './stacks/migration-stack.ts';
 import { ServiceStack } from './stacks/service-stack.ts';
 
-/** An environment's stacks, by lifetime: each stands on those before it. */
+/** An environment's stacks, by lifetime. */
 export interface Deployment {
   readonly database: DatabaseStack;
   readonly service: ServiceStack;
   readonly migration: MigrationStack;
 }
 
+/** Makes an environment's stacks: each stands on those before it. */
 export const deploy = (app: App, settings: Settings, mapping: Mapping): Deployment => {
   const { account, region } = settings;
   const env = {

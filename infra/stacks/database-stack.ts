@@ -75,7 +75,7 @@ export class DatabaseStack extends Stack {
     if (settings.endpoints) {
       const zones = { subnets: subnets.slice(0, this.#settings.endpointZones) };
       new Endpoints(this, 'Endpoints', { vpc, clients, subnets: zones });
-    }
+    } else clients.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'AWS, by the ways out there are');
     const secretKey =
       settings.secretKeyArn === undefined
         ? {}

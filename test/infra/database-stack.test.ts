@@ -262,5 +262,11 @@ describe('an existing database', () => {
       settings: { database: { ...settings.database, endpoints: false } },
     });
     without.database.resourceCountIs('AWS::EC2::VPCEndpoint', 0);
+    // Then functions reach AWS by whatever way out there is: over TLS, to addresses that nobody can list.
+    expect(
+      resource(without.database, 'AWS::EC2::SecurityGroup', /^Clients/).Properties,
+    ).toMatchObject({
+      SecurityGroupEgress: [{ CidrIp: '0.0.0.0/0', FromPort: 443, ToPort: 443, IpProtocol: 'tcp' }],
+    });
   });
 });
