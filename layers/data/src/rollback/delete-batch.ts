@@ -3,7 +3,7 @@ import { clearBacklog } from '../backlog/clear-backlog.ts';
 import type { Binding } from '../catalog/bind-mapping.ts';
 import type { Database, Session } from '../connection/database.ts';
 import { vacuumKits } from '../copy/vacuum-kits.ts';
-import { readStage } from '../stage/read-stage.ts';
+import { holdStage } from '../stage/read-stage.ts';
 
 /** About 10,000 rows of `kits` at some 400 bytes each: measured 30 to 45 k rows/s in such pieces. */
 const BLOCKS_PER_PIECE = 512;
@@ -34,7 +34,8 @@ const assertDeletable = async (
   binding: Binding,
   batchId: string,
 ): Promise<void> => {
-  const { stage, batchId: staged } = await readStage(session);
+  // Held: a cutover that began between this look and the deletion would lose rows that it has just copied.
+  const { stage, batchId: staged } = await holdStage(session);
   if (stage !== 'legacy')
     throw new RollbackRefused(
       `batch ${batchId} cannot be deleted in stage "${stage}": flip back to "legacy" first (staged batch: ${staged ?? 'none'})`,

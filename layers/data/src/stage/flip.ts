@@ -115,6 +115,22 @@ const drainLast = async (
   return taken;
 };
 
+/**
+ * A batch that was rolled back between its beginning and this flip must not be staged: nobody could end it.
+ *
+ * @throws {FlipRefused} naming it.
+ */
+const assertBeginnable = async (session: Session, batchId: string | undefined | null) => {
+  const { rowCount } = await session.query(
+    'select from migration.batch where id = $1 and ended_at is null for share',
+    [batchId],
+  );
+  if (rowCount !== 1)
+    throw new FlipRefused(
+      `no flip from "legacy" to "copying": batch ${batchId} has ended meanwhile. Begin another.`,
+    );
+};
+
 const flipOnce = async (
   session: Session,
   binding: Binding,
@@ -129,6 +145,7 @@ const flipOnce = async (
   const relations = lockOrder(tables, current.stage);
   const batchId =
     to === 'copying' && current.stage === 'legacy' ? options.batchId : current.batchId;
+  if (current.stage === 'legacy' && to === 'copying') await assertBeginnable(session, batchId);
   clock.lockedAt = performance.now();
   await lockTables(session, relations);
   const triggers = await readTriggers(session, relations);
