@@ -2,6 +2,7 @@ import { Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import {
   type ISubnet,
   type IVpc,
+  Peer,
   Port,
   SecurityGroup,
   Subnet,
