@@ -94,9 +94,11 @@ export const messagePlan: fc.Arbitrary<MessagePlan> = fc.oneof(
   { weight: 1, arbitrary: garbage },
 );
 
-/** Whether a job's kit can be told without looking: none of its references names another. */
-export const keepsToItself = ({ references }: JobPlan): boolean =>
-  Object.values(references).every((whose) => typeof whose !== 'object');
+/** The kit that a job can be about alone; undefined where its references name others too. */
+export const onlyKitOf = (plan: MessagePlan, kits: readonly KnownKit[]): KnownKit | undefined =>
+  plan.kind === 'job' && Object.values(plan.references).every((whose) => typeof whose !== 'object')
+    ? kits[plan.kit % kits.length]
+    : undefined;
 
 const NO_UUID = '00000000-0000-8000-a000-0000000000ff';
 const HOUR_MS = 3_600_000;

@@ -23,7 +23,7 @@ import {
 import type { SQSRecord } from 'aws-lambda';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { bodyOf, keepsToItself, type MessagePlan, messagePlan } from './job-plans.ts';
+import { bodyOf, type MessagePlan, messagePlan, onlyKitOf } from './job-plans.ts';
 import { type Delivered, type JobsRig, OWNER_STATUSES, Side, type SideName } from './job-side.ts';
 import { installed } from './legacy.ts';
 import { begin, parity } from './migration.ts';
@@ -148,6 +148,8 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
 interface Waiting {
   readonly messageId: string;
   readonly plan: MessagePlan;
+  /** By number, where no other kit can be meant. */
+  readonly onlyKit: string | undefined;
   readonly bodies: Readonly<Record<SideName, string>>;
   readonly receives: number;
 }
@@ -181,12 +183,11 @@ const far = () => Date.now() + 60_000;
  */
 const inLanes = (messages: readonly Waiting[], lanes: number): readonly (readonly Waiting[])[] => {
   const ids = new Set(messages.map(({ plan }) => plan.id));
-  const apart = messages.every(({ plan }) => plan.kind === 'job' && keepsToItself(plan));
-  if (!apart || ids.size < messages.length) return [messages];
-  const lane = ({ plan }: Waiting) => (plan.kind === 'job' ? plan.kit % lanes : 0);
-  return Array.from({ length: lanes }, (_, n) => messages.filter((one) => lane(one) === n)).filter(
-    ({ length }) => length > 0,
-  );
+  const kits = [...new Set(messages.map(({ onlyKit }) => onlyKit))];
+  if (kits.includes(undefined) || ids.size < messages.length) return [messages];
+  return Array.from({ length: lanes }, (_, lane) =>
+    messages.filter(({ onlyKit }) => kits.indexOf(onlyKit) % lanes === lane),
+  ).filter(({ length }) => length > 0);
 };
 
 /** How many of the invocations that were given these messages put them back. */
@@ -244,6 +245,7 @@ export class JobsModel {
           this.#waiting.push({
             messageId: randomUUID(),
             plan,
+            onlyKit: onlyKitOf(plan, this.#steady.kits)?.kitNumber,
             bodies: {
               migrating: bodyOf(plan, this.#migrating.kits, this.#began),
               steady: bodyOf(plan, this.#steady.kits, this.#began),
