@@ -178,7 +178,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     plants: 'a kit number too long for an index',
-    sql: kit(1001, "(select string_agg(md5(n::text), '') from generate_series(1, 100) n)"),
+    sql: `drop index kit_number_idx; ${kit(1001, "(select string_agg(md5(n::text), '') from generate_series(1, 100) n)")}`,
     finds: {
       code: 'VALUE_TOO_LONG',
       source: 'kit',

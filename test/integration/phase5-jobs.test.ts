@@ -78,7 +78,7 @@ describe('a batch with one bad message', () => {
       expect.objectContaining({
         message: 'a job will be tried again',
         messageId: trapped?.messageId,
-        reason: 'DatabaseFault',
+        reason: 'KitRefused',
       }),
     );
   });
