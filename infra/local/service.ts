@@ -71,7 +71,7 @@ export const queueVariables = (queues: Queues, mappingId: string): Record<string
 export const JOBS_MAPPING_ID = '6b697473-6a6f-4273-8000-000000000001';
 
 const warn = (what: string) => (error: unknown) => {
-  process.emitWarning(`${what} failed: ${error instanceof Error ? error.name : String(error)}`);
+  process.emitWarning(`${what} failed: ${String(error)}`);
 };
 
 /**

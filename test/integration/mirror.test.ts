@@ -191,6 +191,18 @@ describe('a mirror never breaks the authoritative write', () => {
       await mend();
     });
 
+    it("when the client's own statement timeout ends in it", async () => {
+      const holder = await legacy.client();
+      await holder.query(
+        `begin; set local role kits_owner; select from kits where source = 'kit' and legacy_id = '3' for update`,
+      );
+      await app.query('set statement_timeout = 100');
+      expect((await app.query(`update kit set notes = 'kept' where id = 3`)).rowCount).toBe(1);
+      expect(await backlog()).toMatchObject([{ key: '3', error: '57014' }]);
+      await holder.query('rollback');
+      await mend();
+    });
+
     it('when it is the victim of a deadlock', async () => {
       const holder = await legacy.client();
       await holder.query(

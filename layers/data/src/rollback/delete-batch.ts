@@ -98,19 +98,22 @@ export interface RollbackProof {
   readonly triggersOn: number;
 }
 
-/** What is left of a batch after its rollback: all zero, in stage `legacy`. */
+/**
+ * What is left of a batch after its rollback: all zero, in stage `legacy`. The stage is held, for a cutover that
+ * begins before the transaction ends would make the proof untrue.
+ */
 export const proveRolledBack = async (
   session: Session,
   binding: Binding,
   batchId: string,
-): Promise<RollbackProof> =>
-  (
-    await session.query(
-      `select (select count(*)::int from ${binding.kits} where migration_batch_id = $1) as "rowsLeft",
+): Promise<RollbackProof> => {
+  const { stage } = await holdStage(session);
+  const { rows } = await session.query(
+    `select (select count(*)::int from ${binding.kits} where migration_batch_id = $1) as "rowsLeft",
               (select count(*)::int from migration.pending_sync) as "backlogLeft",
-              (select stage from migration.stage) as stage,
               (select count(*)::int from migration.suspended_trigger) as "suspendedTriggers",
               (select count(*)::int from pg_trigger t where t.tgrelid = any ($2::regclass[]) and t.tgname like 'uk\\_%' and t.tgenabled <> 'D') as "triggersOn"`,
-      [batchId, Object.values(binding.sources).map(({ relation }) => relation)],
-    )
-  ).rows[0];
+    [batchId, Object.values(binding.sources).map(({ relation }) => relation)],
+  );
+  return { ...rows[0], stage };
+};

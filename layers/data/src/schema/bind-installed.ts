@@ -3,7 +3,7 @@ import { type Binding, bindMapping } from '../catalog/bind-mapping.ts';
 import type { Session } from '../connection/database.ts';
 
 /** Raised when `kits`, a function or a trigger changes in a way that an installed schema must be told of. */
-export const KITS_VERSION = 1;
+export const KITS_VERSION = 2;
 
 /** What the installed functions were generated from. */
 export const installedDigest = (binding: Binding): string =>

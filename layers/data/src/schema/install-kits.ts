@@ -16,6 +16,8 @@ import {
 import { KITS_ID_FUNCTION } from '../projection/kits-id.ts';
 import { project } from '../projection/projection.ts';
 import { qualifiedName } from '../sql/identifier.ts';
+import { currentBatchFunction } from '../stage/current-batch.ts';
+import { lockStage } from '../stage/read-stage.ts';
 import { installedDigest, KITS_VERSION } from './bind-installed.ts';
 import { hasDeferrable } from './column-dependencies.ts';
 import { FENCE_FUNCTIONS } from './fence-functions.ts';
@@ -41,9 +43,11 @@ const generatedFunctions = (
   projections: ReturnType<typeof project>[],
   sequences: IdentitySequences,
   deferrable: boolean,
+  batchId: string | null,
 ): string =>
   [
     FENCE_FUNCTIONS,
+    currentBatchFunction(batchId),
     KITS_ID_FUNCTION,
     ...projections.flatMap((projection) => [syncToKits(projection), syncToLegacy(projection)]),
     triggerFunctions(binding, projections, sequences, deferrable),
@@ -126,6 +130,8 @@ export const installKits = async (
         `the mapping or the legacy schema has changed while batch ${before.batch} is active: roll it back or restore what it started with`,
       );
 
+    // No flip meanwhile: it would begin a batch that these functions do not know.
+    const { batchId } = await lockStage(session);
     const projections = SOURCES.map((source) => project(binding, binding.sources[source]));
     const deferrable = await hasDeferrable(session, binding);
     const sequences = await grantEngine(session, binding);
@@ -137,7 +143,7 @@ export const installKits = async (
       `insert into migration.created_object (kind, identity) values ('table', $1), ('view', $2)`,
       [binding.kits, qualifiedName(mapping.target.schema, 'kit_id_map')],
     );
-    await session.query(generatedFunctions(binding, projections, sequences, deferrable));
+    await session.query(generatedFunctions(binding, projections, sequences, deferrable, batchId));
     // The fence stands from the first moment that `kits` exists; the legacy tables are touched by flips only.
     for (const statement of switchStatements(
       stagedTables(binding).filter(({ role }) => role === 'kits'),

@@ -1,5 +1,6 @@
 import type { Projected, Projection } from '../projection/projection.ts';
 import { dollarQuote, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
+import { CURRENT_BATCH } from '../stage/current-batch.ts';
 import { keyArbiter } from './kits-table.ts';
 
 const list = (parts: readonly string[]) => parts.join(',\n      ');
@@ -117,10 +118,7 @@ export const syncToKits = (projection: Projection): string => {
     keyType: source.idType,
     origin: legacy,
     target: kits,
-    inserted: [
-      ...forward,
-      { column: 'migration_batch_id', expression: '(select batch_id from migration.stage)' },
-    ],
+    inserted: [...forward, { column: 'migration_batch_id', expression: CURRENT_BATCH }],
     updated: forward.filter(({ column }) => !SET_ONCE.has(column)),
     arbiter: keyArbiter(binding, source.source),
   });

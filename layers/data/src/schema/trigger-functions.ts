@@ -4,6 +4,7 @@ import type { CatalogColumn } from '../catalog/read-table.ts';
 import { CANONICAL_FUNCTION_SETTINGS, MINIMAL_FUNCTION_SETTINGS } from '../connection/settings.ts';
 import { kitsKeyExpression, type Projection } from '../projection/projection.ts';
 import { dollarQuote, qualifiedName, quoteIdentifier, quoteLiteral } from '../sql/identifier.ts';
+import { CURRENT_BATCH } from '../stage/current-batch.ts';
 import { checkNow } from './check-now.ts';
 import { syncToKitsName, syncToLegacyName } from './sync-functions.ts';
 
@@ -87,8 +88,12 @@ const noteFailed = (source: string, suffix: string) => `
     select ${quoteLiteral(source)}, noted.key::text, 'mirror', fault
       from unnest(keys${suffix} || gone${suffix}) noted(key);`;
 
+/** Whether the transaction may work under a snapshot from before what others have committed since. */
+const OLD_SNAPSHOT = `current_setting('transaction_isolation') in ('repeatable read', 'serializable')`;
+
 /**
- * A mirror that fails notes its keys, with what failed but no value, and lets the write stand. One that
+ * A mirror that fails notes its keys, with what failed but no value, and lets the write stand; so does one in
+ * which the client's statement timeout ends, which `others` would leave out. One that
  * works under an old snapshot does not see what has been written to the other store since, and a row it
  * does not see it cannot delete: it mirrors what it can, and notes its keys for the drain, which looks
  * with a new snapshot.
@@ -96,11 +101,11 @@ const noteFailed = (source: string, suffix: string) => `
 const guarded = (work: string, notes: string, unsettled = 'false') => `
   begin
 ${work}
-  exception when others or assert_failure then
+  exception when others or assert_failure or query_canceled then
     get stacked diagnostics fault = returned_sqlstate, broken = constraint_name;
     fault := rtrim(fault || ' ' || coalesce(broken, ''));
   end;
-  if fault is not null or ${unsettled} or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+  if fault is not null or ${unsettled} or ${OLD_SNAPSHOT} then
 ${notes}
   end if;`;
 
@@ -263,7 +268,8 @@ const defaultOf = (column: CatalogColumn, sequence: string | undefined): string 
  * A kit born in `kits` is given its legacy identity, the legacy columns' defaults and its deterministic
  * id, so that legacy routes keep their ids and a rollback has nothing left to invent. The id is made of
  * `created_at` as the legacy column will hold it: a coarser one there, or none, would otherwise give the
- * kit another id when it is rolled back and migrated again.
+ * kit another id when it is rolled back and migrated again. Its practitioner's user may be read in an old
+ * snapshot, so the practitioner is noted, as where the user is just being changed.
  */
 const birthTrigger = (
   binding: Binding,
@@ -291,12 +297,12 @@ create or replace function migration.birth() returns trigger language plpgsql se
 begin
   new.source := case new.owner_type when 'client' then 'kit' when 'practitioner' then 'practitioner_kits' end;
 ${projections.map(branch).join('')}
-  if new.owner_type = 'practitioner' and not ${OWNERS_SETTLED} then${notePractitioner('new.practitioner_id')}
+  if new.owner_type = 'practitioner' and (not ${OWNERS_SETTLED} or ${OLD_SNAPSHOT}) then${notePractitioner('new.practitioner_id')}
   end if;
   if new.user_id is null then
     new.user_id := (select p.${quoteIdentifier(practitioners.userId)} from ${qualifiedName(practitioners.schema, practitioners.table)} p where p.${quoteIdentifier(practitioners.id)} = new.practitioner_id);
   end if;
-  new.migration_batch_id := (select batch_id from migration.stage);
+  new.migration_batch_id := ${CURRENT_BATCH};
   return new;
 end `)};`;
 };

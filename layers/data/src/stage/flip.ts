@@ -20,6 +20,7 @@ import { type Database, ENGINE_ROLE, type Session } from '../connection/database
 import { hasSqlState, isRowFault, SQLSTATE } from '../connection/sqlstate.ts';
 import { type StagedTable, stagedTables, switchStatements } from '../schema/stage-triggers.ts';
 import { clearVacuum } from './clear-vacuum.ts';
+import { setCurrentBatch } from './current-batch.ts';
 import { describeBlocker, lockTables, readBlockers } from './lock-tables.ts';
 import { assertPreconditions } from './preconditions.ts';
 import { lockStage, readStage, type StageRow } from './read-stage.ts';
@@ -120,7 +121,7 @@ const drainLast = async (
  *
  * @throws {FlipRefused} naming it.
  */
-const assertBeginnable = async (session: Session, batchId: string | undefined | null) => {
+const assertBeginnable = async (session: Session, batchId: string | null): Promise<void> => {
   const { rowCount } = await session.query(
     'select from migration.batch where id = $1 and ended_at is null for share',
     [batchId],
@@ -143,18 +144,23 @@ const flipOnce = async (
   await enterDrain(session);
   const tables = tablesOf(binding, current.stage, to);
   const relations = lockOrder(tables, current.stage);
-  const batchId =
-    to === 'copying' && current.stage === 'legacy' ? options.batchId : current.batchId;
-  if (current.stage === 'legacy' && to === 'copying') await assertBeginnable(session, batchId);
+  const begins = current.stage === 'legacy' && to === 'copying';
+  const batchId = (begins ? options.batchId : current.batchId) ?? null;
+  if (begins) await assertBeginnable(session, batchId);
   clock.lockedAt = performance.now();
   await lockTables(session, relations);
   const triggers = await readTriggers(session, relations);
-  await assertPreconditions(session, binding, { ...current, batchId: batchId ?? null }, to, true);
+  await assertPreconditions(session, binding, { ...current, batchId }, to, true);
   const drained = await drainLast(session, binding, current, to, options.maxBacklog);
   const statements = [...switchStatements(tables, triggers, to)];
   // What was noted before capture begins has no meaning; nearly all of it is gone already.
   if (current.stage === 'legacy') statements.push('delete from migration.pending_sync');
   if (statements.length > 0) await session.query(statements.join('; '));
+  if (begins) {
+    await session.query(`set local role ${ENGINE_ROLE}`);
+    await setCurrentBatch(session, batchId);
+    await session.query('set local role none');
+  }
   if (takesAuthorityFromLegacy(current.stage, to)) await suspendTriggers(session, binding);
   if (givesAuthorityToLegacy(current.stage, to)) await restoreTriggers(session);
   const epoch = current.epoch + 1;
