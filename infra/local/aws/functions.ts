@@ -26,10 +26,17 @@ export type Functions = {
  */
 export class FunctionError extends Error {
   override readonly name: string;
+  /** The message alone, for a person. */
+  readonly errorMessage: string;
 
   constructor(errorType: string, errorMessage: string, trace: readonly string[] = []) {
     super(JSON.stringify({ errorType, errorMessage, trace }));
     this.name = errorType;
+    this.errorMessage = errorMessage;
+  }
+
+  override toString(): string {
+    return `${this.name}: ${this.errorMessage}`;
   }
 }
 
