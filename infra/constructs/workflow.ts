@@ -43,6 +43,8 @@ const calledBy = (workflow: WorkflowName): [WorkflowFunction, string][] => {
  * the code that it began with. It may call every version of its functions, for the same reason.
  */
 export class Workflow extends StateMachine {
+  readonly workflow: WorkflowName;
+
   constructor(scope: Construct, id: string, props: WorkflowProps) {
     const { workflow, stateMachineName, key, functionOf } = props;
     const called = calledBy(workflow).map(
@@ -72,6 +74,7 @@ export class Workflow extends StateMachine {
         resources: called.map(([, { functionArn }]) => `${functionArn}:*`),
       }),
     );
+    this.workflow = workflow;
     Validations.of(this).acknowledge(
       {
         id: 'AwsSolutions-IAM5[Resource::*]',

@@ -1,9 +1,11 @@
 import type { Mapping } from '@unified-kits/domain';
-import { Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { CodeLayers } from '../constructs/code-layers.ts';
 import { KitsDashboard } from '../constructs/dashboard.ts';
+import { grantSend } from '../constructs/dead-lettered-queue.ts';
 import { DeploymentCalls } from '../constructs/deployment-calls.ts';
 import { FlagChanges } from '../constructs/flag-changes.ts';
 import { Flags } from '../constructs/flags.ts';
@@ -15,7 +17,7 @@ import { ReportArchive } from '../constructs/report-archive.ts';
 import { Workflow } from '../constructs/workflow.ts';
 import { MIGRATION_FUNCTIONS } from '../function-table.ts';
 import { legacyApiVariables, type Settings } from '../settings.ts';
-import { WORKFLOWS } from '../workflows/load-workflow.ts';
+import { WORKFLOW_OUTPUTS, WORKFLOWS } from '../workflows/load-workflow.ts';
 import type { ServiceParts } from './service-stack.ts';
 
 interface MigrationStackProps extends StackProps {
@@ -32,7 +34,11 @@ const variablesOf = (
   { jobs, mappingId }: ServiceParts,
   { api }: Settings,
 ): Readonly<Record<string, Record<string, string>>> => ({
-  [WORKERS]: { JOBS_QUEUE_URL: jobs.queue.queueUrl, JOBS_MAPPING_ID: mappingId },
+  [WORKERS]: {
+    JOBS_QUEUE_URL: jobs.queue.queueUrl,
+    JOBS_DEAD_LETTER_QUEUE_URL: jobs.deadLetters.queueUrl,
+    JOBS_MAPPING_ID: mappingId,
+  },
   'phase4-contract-check': legacyApiVariables(api),
 });
 
@@ -42,6 +48,18 @@ const letPause = (workers: KitsFunction, { jobs, consumer }: ServiceParts): void
     new PolicyStatement({
       actions: ['sqs:GetQueueAttributes'],
       resources: [jobs.queue.queueArn],
+    }),
+  );
+};
+
+/** Lets operators list dead letters and put them back: by SQS' own task where all are meant. */
+const letRedrive = (workers: KitsFunction, { jobs }: ServiceParts, key: IKey): void => {
+  jobs.deadLetters.grantConsumeMessages(workers);
+  grantSend(workers, jobs.queue, key);
+  workers.addToRolePolicy(
+    new PolicyStatement({
+      actions: ['sqs:StartMessageMoveTask', 'sqs:ListMessageMoveTasks'],
+      resources: [jobs.deadLetters.queueArn],
     }),
   );
 };
@@ -73,6 +91,7 @@ export class MigrationStack extends Stack {
       return found;
     };
     letPause(functionOf(WORKERS), service);
+    letRedrive(functionOf(WORKERS), service, key);
     const ofWorkflows = new Construct(this, 'Workflows');
     const workflows = WORKFLOWS.map(
       (workflow) =>
@@ -83,6 +102,9 @@ export class MigrationStack extends Stack {
           functionOf,
         }),
     );
+    // By these the command line finds them.
+    for (const { workflow, stateMachineArn } of workflows)
+      new CfnOutput(this, WORKFLOW_OUTPUTS[workflow], { value: stateMachineArn });
     new ReportArchive(this, 'Reports', { key, workflows });
     const flagChanged = functionOf('flag-changed');
     new FlagChanges(this, 'FlagChanges', settings.environment, flagChanged);

@@ -4,6 +4,12 @@ import { readFileSync } from 'node:fs';
 export const WORKFLOWS = ['cutover', 'rollback'] as const;
 export type Workflow = (typeof WORKFLOWS)[number];
 
+/** Where the ARN of each workflow's state machine stands among the outputs of the migration's stack. */
+export const WORKFLOW_OUTPUTS = {
+  cutover: 'CutoverArn',
+  rollback: 'RollbackArn',
+} as const satisfies Readonly<Record<Workflow, string>>;
+
 /** Each function's folder and the placeholder that stands for its ARN in a definition. */
 export const FUNCTION_PLACEHOLDERS = {
   'phase0-analysis': 'Phase0AnalysisFunctionArn',

@@ -160,9 +160,17 @@ describe('what a function may do of its own', () => {
     [
       'phase5-queues',
       [
+        'kms:GenerateDataKey',
         'lambda:GetEventSourceMapping',
         'lambda:UpdateEventSourceMapping',
+        'sqs:ChangeMessageVisibility',
+        'sqs:DeleteMessage',
         'sqs:GetQueueAttributes',
+        'sqs:GetQueueUrl',
+        'sqs:ListMessageMoveTasks',
+        'sqs:ReceiveMessage',
+        'sqs:SendMessage',
+        'sqs:StartMessageMoveTask',
         ...READS,
       ],
     ],
@@ -209,12 +217,19 @@ describe('what a function may do of its own', () => {
   it('the workers are paused and resumed through one function’s mapping and queue', () => {
     for (const { condition } of allowed('phase5-queues', 'lambda:'))
       expect(textOf(condition)).toMatch(/lambda:FunctionArn.*phase5jobs/);
-    for (const { resource } of allowed('phase5-queues', 'sqs:'))
-      expect(resource).toMatch(/JobsQueue/);
+    for (const { action, resource } of allowed('phase5-queues', 'sqs:'))
+      expect(resource).toMatch(
+        /sqs:(SendMessage|GetQueueAttributes)$/.test(action)
+          ? /Jobs(Queue|Dead)/
+          : /JobsDeadLetters/,
+      );
     expect(functionOf('phase5-queues').Properties).toMatchObject({
       Environment: {
         Variables: {
           JOBS_QUEUE_URL: { 'Fn::ImportValue': expect.stringContaining('JobsQueue') },
+          JOBS_DEAD_LETTER_QUEUE_URL: {
+            'Fn::ImportValue': expect.stringContaining('JobsDeadLetters'),
+          },
           JOBS_MAPPING_ID: { 'Fn::ImportValue': expect.stringContaining('JobsConsumerMapping') },
         },
       },
@@ -227,6 +242,8 @@ describe('what a function may do of its own', () => {
         .map(({ resource }) => resource.match(/(Jobs|Events)(Queue|DeadLetters)/)?.[0])
         .sort();
     expect(sentTo('phase5-jobs')).toEqual(['JobsDeadLetters', 'JobsQueue']);
+    // What an operator redrives.
+    expect(sentTo('phase5-queues')).toEqual(['JobsQueue']);
     expect(sentTo('phase5-relay')).toEqual(['EventsQueue']);
   });
 

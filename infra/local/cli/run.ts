@@ -3,6 +3,7 @@ import { blockersOf, NoGo, verdict } from '@unified-kits/domain';
 import { PLANTED_BLOCKERS } from '../legacy/blockers.ts';
 import { startSystem } from '../system.ts';
 import { newCounters } from '../writers/start-writers.ts';
+import { announce } from './announce.ts';
 import type { Cleanup } from './cleanup.ts';
 import { closingLines, succeeded } from './closing-table.ts';
 import { type Demo, migrate, nothingProduced, takeBack, tidy } from './demo.ts';
@@ -174,6 +175,7 @@ export const run = async (
     log: (line) => appendFileSync(functionsLog(directory), `${line}\n`, { mode: 0o600 }),
   });
   cleanup.add(() => system.stop({ graceMs: GRACE_MS }));
+  cleanup.add(await announce(directory, system, ENVIRONMENT));
   const demo: Demo = {
     target,
     prepared,

@@ -5,6 +5,7 @@ import { requireFreePort } from '../postgres/port.ts';
 import { startSystem } from '../system.ts';
 import { writerLogin } from '../writers/login.ts';
 import { sampleKits } from '../writers/plan.ts';
+import { announce } from './announce.ts';
 import type { Cleanup } from './cleanup.ts';
 import { count } from './numbers.ts';
 import type { ServeOptions } from './options.ts';
@@ -104,6 +105,7 @@ export const serve = async (
     log: (line) => appendFileSync(logFile, `${line}\n`, { mode: 0o600 }),
   });
   cleanup.add(() => system.stop({ graceMs: GRACE_MS }));
+  cleanup.add(await announce(directory, system, ENVIRONMENT));
   const { stage } = await db.transaction({ readOnly: true }, readStage);
   const owners = await ownersOf(prepared);
   for (const line of await servedLines({ system, binding, owners, stage, logFile }))

@@ -7,8 +7,8 @@ import { isLocked } from './lock.ts';
 import { runningServer, stopServer } from './server-process.ts';
 
 /** The folder of this checkout and user that keeps its cluster from run to run. */
-export function lastingHome(): string {
-  const checkout = createHash('sha256').update(process.cwd()).digest('hex').slice(0, 12);
+export function lastingHome(directory: string = process.cwd()): string {
+  const checkout = createHash('sha256').update(directory).digest('hex').slice(0, 12);
   return join(tmpdir(), `unified-kits-${process.getuid?.() ?? 0}-${checkout}`);
 }
 
