@@ -16,4 +16,6 @@ export * from './kits/schemas.ts';
 export * from './mapping/parse.ts';
 export * from './mapping/reference.ts';
 export * from './mapping/schema.ts';
+export * from './run-report/page.ts';
+export * from './run-report/run-report.ts';
 export * from './stages.ts';

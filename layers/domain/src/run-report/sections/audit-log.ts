@@ -1,0 +1,28 @@
+import { html, type Markup } from '../html.ts';
+import type { ReportedEvent, RunReport } from '../run-report.ts';
+import { table } from '../tables.ts';
+import { moment, number, plural } from '../words.ts';
+
+const when = ({ at, until, times }: ReportedEvent): Markup =>
+  until === null
+    ? moment(at)
+    : html`${moment(at)} to ${moment(until)} (${number(times)} times, the last is shown)`;
+
+const details = ({ detail }: ReportedEvent): Markup | string => {
+  const entries = Object.entries(detail);
+  return entries.length === 0
+    ? '–'
+    : html`<span class="details">${entries.map(([name, value]) => html`<span>${name} <b>${typeof value === 'number' ? number(value) : String(value)}</b></span> `)}</span>`;
+};
+
+/** What was done, by whom, in order. */
+export const auditLog = ({ events, eventsOmitted }: RunReport): Markup =>
+  html`${eventsOmitted === 0 ? '' : html`<p>${plural(eventsOmitted, 'older entry is', 'older entries are')} left out here; migration.event has them.</p>`}${
+    events.length === 0
+      ? html`<p>Nothing is recorded.</p>`
+      : table({
+          caption: 'What was done, by whom',
+          head: ['When (UTC)', 'Phase', 'What', 'Who', 'Figures'],
+          rows: events.map((one) => [when(one), one.phase, one.action, one.actor, details(one)]),
+        })
+  }`;

@@ -1,0 +1,92 @@
+import { html, type Markup } from '../html.ts';
+import { backlogPlot, ratesOf, throughputPlot } from '../plots.ts';
+import type { RunReport } from '../run-report.ts';
+import { facts, folded, table } from '../tables.ts';
+import { timeline } from '../timeline.ts';
+import { duration, milliseconds, moment, number, phaseWords, STAGE_WORDS } from '../words.ts';
+
+const flips = ({ flips: all }: RunReport): Markup | string =>
+  all.length === 0
+    ? html`<p>No stage was changed.</p>`
+    : table({
+        caption: 'Changes of stage',
+        head: [
+          'From, to',
+          'When (UTC)',
+          'By',
+          'Writers waited',
+          'Tries',
+          'Served from then on from',
+        ],
+        figures: [3, 4],
+        rows: all.map(({ from, to, at, actor, writersHeldMs, attempts }) => [
+          `${from} → ${to}`,
+          moment(at),
+          actor,
+          writersHeldMs === null ? 'not told' : milliseconds(writersHeldMs),
+          attempts === null ? '–' : number(attempts),
+          STAGE_WORDS[to],
+        ]),
+      });
+
+/** Phases and flips over time, as a picture and as tables. */
+export const course = (report: RunReport): Markup | undefined => {
+  const { phases } = report;
+  if (phases.length === 0 && report.flips.length === 0) return undefined;
+  return html`<p>Times are UTC. Where nobody was at work, the picture is shortened.</p>${timeline(report)}${flips(report)}${table(
+    {
+      caption: 'Phases',
+      head: ['Phase', 'At work', 'First (UTC)', 'Last (UTC)'],
+      figures: [1],
+      rows: phases.map(({ name, seconds, spans }) => {
+        const [first, last] = [spans[0], spans.at(-1)];
+        return [
+          phaseWords(name),
+          duration(seconds),
+          first === undefined ? '–' : moment(first.from),
+          last === undefined ? '–' : moment(last.until),
+        ];
+      }),
+    },
+  )}`;
+};
+
+/** How fast rows were copied, and what changed meanwhile. */
+export const copying = ({ copy, phases }: RunReport): Markup | undefined => {
+  if (copy === null) return undefined;
+  const { rows, expected, seconds, samples } = copy;
+  const copied = rows.kit + rows.practitioner_kits;
+  const busy = phases
+    .filter(({ name }) => name === 'phase2-migration')
+    .flatMap(({ spans }) =>
+      spans.map(({ from, until }) => ({ from: Date.parse(from), until: Date.parse(until) })),
+    );
+  const figures = facts([
+    ['Rows of kit', number(rows.kit)],
+    ['Rows of practitioner_kits', number(rows.practitioner_kits)],
+    ...(copied < expected ? [['Expected in all', number(expected)] as const] : []),
+    ['Time of the copy', duration(seconds)],
+    ['On average', seconds > 0 ? `${number(copied / seconds)} rows/s` : '–'],
+  ]);
+  const throughput = throughputPlot(samples, busy);
+  if (throughput === undefined)
+    return html`${figures}<p>The copy was too short to be looked at twice: there is nothing to draw.</p>`;
+  const rates = ratesOf(samples);
+  return html`${figures}${throughput}${backlogPlot(samples, busy)}${folded(
+    'What the two pictures are made of',
+    table({
+      caption: 'Looks at the copy',
+      head: ['When (UTC)', 'Rows copied', 'Rows/s since', 'Keys waiting'],
+      figures: [1, 2, 3],
+      rows: samples.map(({ at, copied: rowsThen, backlog }) => {
+        const rate = rates.find(({ until }) => until === Date.parse(at));
+        return [
+          moment(at),
+          number(rowsThen),
+          rate === undefined ? '–' : number(rate.rowsPerSecond),
+          number(backlog),
+        ];
+      }),
+    }),
+  )}`;
+};
