@@ -1,4 +1,4 @@
-import { METRICS } from '../functions/runtime/metric-names.ts';
+import { METRICS, type MetricName } from '../functions/runtime/metric-names.ts';
 
 /** As the functions write them, in CloudWatch's embedded format. */
 export const NAMESPACE = 'UnifiedKits';
@@ -9,33 +9,34 @@ export interface FunctionMetric {
   readonly service: string;
 }
 
-const of = (service: string, name: string): FunctionMetric => ({ name, service });
+const of = (service: string, name: MetricName): FunctionMetric => ({ name, service });
+const ofEach = (services: readonly string[], name: MetricName) =>
+  services.map((service) => of(service, name));
 
 /** What alarms and the dashboard know of the migration. */
 export const MIGRATION_METRICS = {
-  /** The stage's place in DESIGN's table, 0 `legacy` to 5 `closed`, each minute. */
-  stage: of('flag-changed', 'Stage'),
-  /** Keys that wait, each minute. */
+  stage: of('flag-changed', METRICS.Stage),
   backlog: of('flag-changed', METRICS.BacklogSize),
-  /** Keys that a drain could not take, each minute. */
-  backlogStuck: of('flag-changed', 'BacklogStuck'),
-  /** Keys that a mirror has failed on and that wait for the drain, each minute. */
+  backlogStuck: of('flag-changed', METRICS.BacklogStuck),
   mirrorFailures: of('flag-changed', METRICS.MirrorFailuresSeen),
-  flagPutBack: of('flag-changed', 'FlagPutBack'),
-  /** Rows copied. */
-  copiedRows: of('phase2-migration', 'CopiedRows'),
-  /** Seconds until the copy will be done at the pace it has. */
-  copySecondsLeft: of('phase2-migration', 'CopySecondsLeft'),
-  parityCompared: of('phase6-validation', 'ParityCompared'),
-  parityMismatches: of('phase6-validation', 'ParityMismatches'),
-  /** Writes that the fence refused since the last check. */
-  fenceRefusals: of('phase7-cleanup', 'FenceRefusals'),
-  monitorBreaches: of('phase7-cleanup', 'MonitorBreaches'),
+  copiedRows: of('phase2-migration', METRICS.CopiedRows),
+  copySecondsLeft: of('phase2-migration', METRICS.CopySecondsLeft),
+  parityCompared: of('phase6-validation', METRICS.ParityCompared),
+  parityMismatches: of('phase6-validation', METRICS.ParityMismatches),
+  fenceRefusals: of('phase7-cleanup', METRICS.FenceRefusals),
+  monitorBreaches: of('phase7-cleanup', METRICS.MonitorBreaches),
 } as const satisfies Readonly<Record<string, FunctionMetric>>;
 
-/** How long a flip held writers, in milliseconds, by whoever flipped. */
-export const FLIP_HELD = ['phase2-migration', 'phase3-services', 'rollback', 'flag-changed'].map(
-  (service) => of(service, 'FlipHeld'),
+/** How long a flip held writers, by every function that may flip. */
+export const FLIP_HELD = ofEach(
+  ['phase2-migration', 'phase3-services', 'phase7-cleanup', 'rollback', 'flag-changed'],
+  METRICS.FlipHeld,
+);
+
+/** Flags that were put back, by every function that may do so. */
+export const FLAG_PUT_BACK = ofEach(
+  ['phase3-services', 'rollback', 'flag-changed'],
+  METRICS.FlagPutBack,
 );
 
 /** What alarms and the dashboard know of the service. */

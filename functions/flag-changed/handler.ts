@@ -9,7 +9,6 @@ import { z } from 'zod';
 import { bound, mappingOf } from '../runtime/bound.ts';
 import { type Call, phaseHandler } from '../runtime/phase-handler.ts';
 import { reconcile } from '../runtime/reconcile.ts';
-import { flushMetrics } from '../runtime/service-metrics.ts';
 import { reportStanding } from './report-standing.ts';
 
 /** "Parameter Store Change" of EventBridge, or the schedule, which names no parameter. */
@@ -34,7 +33,7 @@ const boundInStage = async (call: Call): Promise<Binding> => {
 };
 
 const bringTogether = async (call: Call) => {
-  const { db, flags, phase, deadline, environment } = call;
+  const { db, flags, phase, deadline } = call;
   const binding = await boundInStage(call);
   try {
     const result = await reconcile({
@@ -44,7 +43,6 @@ const bringTogether = async (call: Call) => {
       phase,
       actor: 'flag-changed',
       deadline,
-      environment: environment.name,
     });
     const { legacyTables, kits, writes } = STAGE_DEFINITIONS[result.stage];
     // What a mirror could not do at once (a lost deadlock, say) heals here; what cannot heal keeps its error.
@@ -76,10 +74,6 @@ export const handler = phaseHandler('flag-changed', event, async ({ detail }, ca
   if (detail?.name !== undefined && !call.flags.owns(detail.name))
     return { done: true, ours: false };
   if (!(await isTracked(call))) return { done: true, installed: false };
-  try {
-    await reportStanding(call.db, call.phase);
-    return await bringTogether(call);
-  } finally {
-    flushMetrics();
-  }
+  await reportStanding(call.db, call.phase);
+  return bringTogether(call);
 });

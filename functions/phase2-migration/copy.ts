@@ -12,6 +12,7 @@ import { bound } from '../runtime/bound.ts';
 import { flipTo } from '../runtime/flip-stage.ts';
 import type { Call } from '../runtime/phase-handler.ts';
 import type { Run } from '../runtime/run.ts';
+import { copyPace } from './copy-pace.ts';
 
 const guarded = { guarded: true };
 
@@ -21,17 +22,21 @@ export const copy = async (run: Run, batchId: string, call: Call) => {
   const { stage } = await enterPhase(call, run.execution, batchId, guarded);
   if (stage !== 'copying') return { done: true, rows: 0, waitedMs: 0 };
   const health = watchHealth();
+  const pace = copyPace(call, batchId);
   const lane = await copyLane(db, await bound(call), {
     batchId,
     deadline,
     rowsPerSecond: async () => {
+      await pace.tellNowAndThen();
       const { copyRowsPerSecond, migrationInProgress } = await flags.cached();
       // What is cached may be older than this batch: the guard itself, read anew, ends the copy or not.
       if (!migrationInProgress) await enterPhase(call, run.execution, batchId, guarded);
       return copyRowsPerSecond === undefined ? undefined : copyRowsPerSecond / run.lanes;
     },
     unwell: () => db.transaction({ readOnly: true }, health),
+    onProgress: pace.copied,
   });
+  await pace.tell();
   // A pause that the operator wished for goes on; one that the database needs is the workflow's to time.
   if (!lane.done && lane.rows === 0 && lane.waitedFor?.startsWith('copy-rows') === false)
     throw new DatabaseUnwell(`the copy of batch ${batchId} waits: ${lane.waitedFor}`);

@@ -54,7 +54,7 @@ const MOST_TRIES = 3;
  * @throws {BacklogStuck} naming keys that must be corrected first.
  */
 const switchTo = async (run: Run, batchId: string, to: Target, call: Call) => {
-  const { db, flags, phase, deadline, environment } = call;
+  const { db, flags, phase, deadline } = call;
   const automatic = run.flags === 'auto';
   for (let tries = 1; ; tries += 1) {
     const { stage } = await enterPhase(call, run.execution, batchId, { guarded: automatic });
@@ -74,7 +74,6 @@ const switchTo = async (run: Run, batchId: string, to: Target, call: Call) => {
       phase,
       actor: run.actor,
       deadline,
-      environment: environment.name,
     });
     if (reached(to, result.stage, await flags.read()))
       return { done: true, stage: result.stage, stop: stops(run, result.stage) };

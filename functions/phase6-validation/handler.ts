@@ -11,8 +11,10 @@ import { BatchActive, ParityMismatch } from '@unified-kits/domain';
 import { z } from 'zod';
 import { enterPhase, readSituation } from '../runtime/batch-of-run.ts';
 import { bound } from '../runtime/bound.ts';
+import { METRICS } from '../runtime/metric-names.ts';
 import { type Call, phaseHandler } from '../runtime/phase-handler.ts';
 import { type Run, runSchema } from '../runtime/run.ts';
+import { serviceMetrics } from '../runtime/service-metrics.ts';
 
 /** What both workflows hand on. */
 const run = z.object({ execution: z.string(), actor: z.string() });
@@ -66,6 +68,11 @@ const finished = async (run: AnyRun, runId: string | null, attempt: number, call
   const { db, phase } = call;
   if (runId === null) return { done: true, ok: true, attempt, compared: 0, mismatched: 0 };
   const { compared, mismatched, done } = await finishParity(db, runId, { phase, actor: run.actor });
+  if (done) {
+    const metrics = serviceMetrics(phase);
+    metrics.count(METRICS.ParityCompared, compared);
+    metrics.count(METRICS.ParityMismatches, mismatched);
+  }
   if (done && mismatched > 0 && attempt + 1 >= MOST_ATTEMPTS) {
     const found = await db.transaction({ asEngine: true, readOnly: true }, (session) =>
       readMismatches(session, runId),

@@ -75,7 +75,7 @@ const TURN_REFERENCES_BEFORE: readonly Stage[] = ['dual-write', 'mirrored', 'cop
  * @throws {BacklogStuck} naming keys that the legacy tables refuse: correct them in `kits` and roll back again.
  */
 export const reverse = async (run: RollbackRun, call: Call) => {
-  const { db, flags, phase, deadline, environment } = call;
+  const { db, flags, phase, deadline } = call;
   const { actor, batchId } = run;
   const entered = await enterPhase(call, run.execution, batchId, { guarded: false });
   const binding = await boundForTheWayBack(call, STAGE_DEFINITIONS[entered.stage].writes);
@@ -105,7 +105,6 @@ export const reverse = async (run: RollbackRun, call: Call) => {
       phase,
       actor,
       deadline,
-      environment: environment.name,
     });
     if (stage !== step.to && putBack[0] !== undefined) throw new FlipRefused(putBack[0]);
     if (stage === row.stage) return { ...answer, done: false };

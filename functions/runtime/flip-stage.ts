@@ -11,6 +11,8 @@ import {
 } from '@unified-kits/data';
 import { FlipRefused, IllegalTransition, type Stage } from '@unified-kits/domain';
 import { drainsBefore } from './judge-wish.ts';
+import { METRICS } from './metric-names.ts';
+import { serviceMetrics } from './service-metrics.ts';
 
 export interface FlipOrder {
   readonly to: Stage;
@@ -71,6 +73,7 @@ export const flipTo = async (
         batchId,
         vacuumWaitMs: Math.max(0, Math.min(60_000, order.deadline - Date.now())),
       });
+      serviceMetrics(phase).duration(METRICS.FlipHeld, result.writersHeldMs);
       await record(db, order, result);
       return result;
     } catch (error) {

@@ -1,4 +1,4 @@
-/** Every metric of the service functions, in the namespace `UnifiedKits`; times are in milliseconds. */
+/** Every metric of the functions, in the namespace `UnifiedKits`; times are in milliseconds where the name says nothing else. */
 export const METRICS = {
   ApiRequests: 'ApiRequests',
   /** Answers with a status of 500 or more. */
@@ -31,6 +31,20 @@ export const METRICS = {
   BacklogStuck: 'BacklogStuck',
   /** The stage's place in its order, 0 `legacy` to 5 `closed`, each minute. */
   Stage: 'Stage',
+  /** Flags that asked for what cannot be, by whoever put them back. */
+  FlagPutBack: 'FlagPutBack',
+  /** How long a flip held writers, by whoever flipped. */
+  FlipHeld: 'FlipHeld',
+  CopiedRows: 'CopiedRows',
+  /** Until the copy is done, at the pace of all its lanes. */
+  CopySecondsLeft: 'CopySecondsLeft',
+  /** Rows that a whole comparison has compared, and those of them that differ. */
+  ParityCompared: 'ParityCompared',
+  ParityMismatches: 'ParityMismatches',
+  /** Writes that the fence refused since the last check of the monitoring window. */
+  FenceRefusals: 'FenceRefusals',
+  /** Checks of the monitoring window that have seen what must be looked at. */
+  MonitorBreaches: 'MonitorBreaches',
 } as const;
 
 export type MetricName = (typeof METRICS)[keyof typeof METRICS];

@@ -8,6 +8,7 @@ import { databaseOf } from './database.ts';
 import { type Environment, readEnvironment, writeLog } from './environment.ts';
 import { publicError } from './faults.ts';
 import { type FlagStore, flagStoreOf } from './flag-store.ts';
+import { metricsMiddleware } from './service-metrics.ts';
 
 /** What a function's work is given with its event. */
 export interface Call {
@@ -75,7 +76,7 @@ const recordWork = async (call: Call, { action, batchId, run }: Ids, millisecond
 
 /**
  * A Lambda handler around a phase's work: validates the event, keeps time, logs one line of ids and
- * counters, and lets only errors out whose name a workflow can match and whose message holds no content.
+ * counters, writes what was measured, and lets only errors out whose name a workflow can match and whose message holds no content.
  *
  * @param phase the function's folder
  * @param schema the event; what does not match is refused as `InvalidInput`
@@ -85,42 +86,44 @@ export const phaseHandler = <Schema extends z.ZodType, Result extends object>(
   schema: Schema,
   work: (event: z.output<Schema>, call: Call) => Promise<Result>,
 ) =>
-  middy<unknown, Result>().handler(async (input: unknown, context: Context): Promise<Result> => {
-    const began = performance.now();
-    const known: Ids = ids.safeParse(input).data ?? {};
-    const told = {
-      function: phase,
-      action: known.action,
-      requestId: context.awsRequestId,
-      execution: known.run?.execution,
-      batchId: known.batchId ?? known.run?.batchId ?? undefined,
-    };
-    const milliseconds = () => Math.round(performance.now() - began);
-    try {
-      const parsed = schema.safeParse(input);
-      if (!parsed.success)
-        throw new InvalidInput(`event of ${phase}: ${z.prettifyError(parsed.error)}`);
-      const environment = readEnvironment();
-      const call: Call = {
-        phase,
-        deadline: deadlineOf(context),
-        environment,
-        db: databaseOf(environment),
-        flags: flagStoreOf(environment),
+  middy<unknown, Result>()
+    .use(metricsMiddleware)
+    .handler(async (input: unknown, context: Context): Promise<Result> => {
+      const began = performance.now();
+      const known: Ids = ids.safeParse(input).data ?? {};
+      const told = {
+        function: phase,
+        action: known.action,
+        requestId: context.awsRequestId,
+        execution: known.run?.execution,
+        batchId: known.batchId ?? known.run?.batchId ?? undefined,
       };
-      const result = await work(parsed.data, call);
-      await recordWork(call, known, milliseconds());
-      writeLog({ level: 'info', ...told, ms: milliseconds(), ...countersOf(result) });
-      return result;
-    } catch (error) {
-      const leaving = publicError(error);
-      writeLog({
-        level: 'error',
-        ...told,
-        ms: milliseconds(),
-        error: leaving instanceof Error ? leaving.name : 'unknown',
-        message: leaving instanceof Error ? leaving.message : undefined,
-      });
-      throw leaving;
-    }
-  });
+      const milliseconds = () => Math.round(performance.now() - began);
+      try {
+        const parsed = schema.safeParse(input);
+        if (!parsed.success)
+          throw new InvalidInput(`event of ${phase}: ${z.prettifyError(parsed.error)}`);
+        const environment = readEnvironment();
+        const call: Call = {
+          phase,
+          deadline: deadlineOf(context),
+          environment,
+          db: databaseOf(environment),
+          flags: flagStoreOf(environment),
+        };
+        const result = await work(parsed.data, call);
+        await recordWork(call, known, milliseconds());
+        writeLog({ level: 'info', ...told, ms: milliseconds(), ...countersOf(result) });
+        return result;
+      } catch (error) {
+        const leaving = publicError(error);
+        writeLog({
+          level: 'error',
+          ...told,
+          ms: milliseconds(),
+          error: leaving instanceof Error ? leaving.name : 'unknown',
+          message: leaving instanceof Error ? leaving.message : undefined,
+        });
+        throw leaving;
+      }
+    });

@@ -8,10 +8,11 @@ import {
   recordEvent,
 } from '@unified-kits/data';
 import { BacklogStuck, FlipRefused, type Stage, type StoreFlags } from '@unified-kits/domain';
-import { writeLog } from './environment.ts';
 import type { FlagStore } from './flag-store.ts';
 import { flipTo } from './flip-stage.ts';
 import { flagsThatHold, judgeWish, type Standing } from './judge-wish.ts';
+import { METRICS } from './metric-names.ts';
+import { serviceMetrics } from './service-metrics.ts';
 
 export interface Reconciliation {
   /** The stage that holds now. */
@@ -32,8 +33,6 @@ export interface ReconcileOptions {
   readonly actor: string;
   /** Milliseconds of `Date.now()`. */
   readonly deadline: number;
-  /** The environment's name, for the metric. */
-  readonly environment: string;
 }
 
 const standingNow = (db: Database): Promise<Standing & { batchId: string | null }> =>
@@ -54,33 +53,12 @@ const sameFlags = (a: StoreFlags, b: StoreFlags): boolean =>
   a.unifiedWrites === b.unifiedWrites &&
   a.dualWrite === b.dualWrite;
 
-/** A metric in the embedded format: CloudWatch makes it of the log line. */
-const emitPutBack = (environment: string, alarm: boolean) =>
-  writeLog({
-    _aws: {
-      Timestamp: Date.now(),
-      CloudWatchMetrics: [
-        {
-          Namespace: 'UnifiedKits',
-          Dimensions: [['Environment']],
-          Metrics: [
-            { Name: 'FlagPutBack', Unit: 'Count' },
-            { Name: 'Alarm', Unit: 'Count' },
-          ],
-        },
-      ],
-    },
-    Environment: environment,
-    FlagPutBack: 1,
-    Alarm: alarm ? 1 : 0,
-  });
-
 /** A call that waits longer for another's long drain would only pile up with those that follow it. */
 const MOST_WAIT_MS = 20_000;
 
 /** Returns false when the wish has changed meanwhile: a newer one is never overwritten by an answer to an older. */
 const putBack = async (
-  { db, flags, phase, actor, environment }: ReconcileOptions,
+  { db, flags, phase, actor }: ReconcileOptions,
   wish: StoreFlags,
   back: StoreFlags,
   { reason, alarm, batchId }: { reason: string; alarm: boolean; batchId: string | null },
@@ -96,7 +74,7 @@ const putBack = async (
       detail: { reason, flags: written, alarm },
     }),
   );
-  emitPutBack(environment, alarm);
+  serviceMetrics(phase).count(METRICS.FlagPutBack);
   return true;
 };
 

@@ -3,7 +3,7 @@ import { type IMetric, MathExpression } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
-import { MIGRATION_METRICS } from '../metrics.ts';
+import { FLAG_PUT_BACK, MIGRATION_METRICS } from '../metrics.ts';
 import type { Foundation } from './foundation.ts';
 import { functionMetric } from './function-metrics.ts';
 import { RunbookAlarm, type RunbookAlarmProps } from './runbook-alarm.ts';
@@ -16,24 +16,27 @@ export interface MigrationAlarmsProps {
 
 type Declaration = Omit<RunbookAlarmProps, 'foundation'>;
 
-/** Executions of any workflow that ended badly. */
-const failedExecutions = (workflows: readonly StateMachine[]): IMetric => {
-  const period = Duration.minutes(5);
-  const ended = workflows.flatMap((workflow) => [
-    workflow.metricFailed({ period }),
-    workflow.metricTimedOut({ period }),
-    workflow.metricAborted({ period }),
-  ]);
-  const metrics = Object.fromEntries(ended.map((metric, index) => [`m${index}`, metric]));
-  return new MathExpression({
-    expression: Object.keys(metrics)
-      .map((name) => `FILL(${name}, 0)`)
-      .join(' + '),
-    usingMetrics: metrics,
-    label: 'Executions that failed',
-    period,
-  });
+const period = Duration.minutes(5);
+
+/** The sum of metrics, of which some may have no value. */
+const sumOf = (label: string, all: readonly IMetric[]): IMetric => {
+  const usingMetrics = Object.fromEntries(all.map((metric, index) => [`m${index}`, metric]));
+  const expression = Object.keys(usingMetrics)
+    .map((name) => `FILL(${name}, 0)`)
+    .join(' + ');
+  return new MathExpression({ expression, usingMetrics, label, period });
 };
+
+/** Executions of any workflow that ended badly. */
+const failedExecutions = (workflows: readonly StateMachine[]): IMetric =>
+  sumOf(
+    'Executions that failed',
+    workflows.flatMap((workflow) => [
+      workflow.metricFailed({ period }),
+      workflow.metricTimedOut({ period }),
+      workflow.metricAborted({ period }),
+    ]),
+  );
 
 /** What calls an operator of the migration, and where the runbook goes on. */
 export class MigrationAlarms extends Construct {
@@ -76,8 +79,9 @@ export class MigrationAlarms extends Construct {
       {
         heading: 'Fence refusals do not fade',
         seen: 'For an hour clients have written to the store that is not authoritative.',
-        metric: functionMetric(seen.fenceRefusals, environment),
-        periods: 12,
+        // The window looks every five minutes unless it is told otherwise: each period has a look in it.
+        metric: functionMetric(seen.fenceRefusals, environment, { minutes: 15 }),
+        periods: 4,
       },
       {
         heading: 'MonitorBreach: monitor breach',
@@ -87,7 +91,10 @@ export class MigrationAlarms extends Construct {
       {
         heading: 'IllegalWish, flag put back',
         seen: 'A flag asked for what cannot be, and was put back.',
-        metric: functionMetric(seen.flagPutBack, environment),
+        metric: sumOf(
+          'Flags put back',
+          FLAG_PUT_BACK.map((one) => functionMetric(one, environment)),
+        ),
       },
       {
         heading: 'FlagsUnreadable: guard unreadable',
