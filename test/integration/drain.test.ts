@@ -72,6 +72,28 @@ describe('the drain', () => {
       await exact();
     });
 
+    it('comes to an end however fast clients write, and leaves no more than a flip takes', async () => {
+      await copyAll(legacy.db, binding, batchId);
+      const apps = await Promise.all(Array.from({ length: 8 }, () => appSession(legacy)));
+      let writing = true;
+      const writers = apps.map(async (app, id) => {
+        while (writing)
+          await app.query(
+            `update kit set notes = clock_timestamp()::text where id in (${id + 1}, ${id + 9})`,
+          );
+      });
+      try {
+        await until(legacy, '(select count(*) > 100 from migration.pending_sync)');
+        expect(await drain(legacy.db, binding, Date.now() + 15_000)).toMatchObject({ done: true });
+        await flipTo('mirrored');
+      } finally {
+        writing = false;
+      }
+      await Promise.all(writers);
+      await drained();
+      await exact();
+    });
+
     it('says that it must be tried again when the chunk does not end', async () => {
       const worker = await openChunk();
       await note(3);

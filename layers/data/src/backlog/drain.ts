@@ -25,12 +25,17 @@ const TRIES = 2;
 /** Taken keys leave dead rows that each further take must step over. */
 const BATCHES_PER_VACUUM = 25;
 
+/** Keys that a flip takes under its lock with room to spare (`maxBacklog`). */
+const FEW = 50;
+/** So many batches of few keys, one after the other, say that clients note as fast as this drains. */
+const STEADY_BATCHES = 20;
+
 export interface DrainProgress {
   /** Keys brought into step. */
   readonly synced: number;
   /** Keys that could not be, and wait in the backlog with their error. */
   readonly stuck: number;
-  /** Whether nothing but stuck keys is left. */
+  /** Whether nothing is left but stuck keys, and the few that clients note all the time. */
   readonly done: boolean;
 }
 
@@ -202,7 +207,8 @@ const step = async (db: Database, binding: Binding, selection: Selection) => {
 /**
  * Drains the backlog in the direction of the stage that holds, until it is empty, only stuck keys are
  * left, or `deadline` (milliseconds of `Date.now()`) is near. Whatever wrote a key (capture, a failed
- * mirror, a parity mismatch), it ends here.
+ * mirror, a parity mismatch), it ends here. Where clients write all the time it is never seen empty: it ends
+ * when it stays as small as a flip takes.
  */
 export const drain = async (
   db: Database,
@@ -211,12 +217,14 @@ export const drain = async (
   onProgress: (synced: number) => void = () => {},
 ): Promise<DrainProgress> => {
   let synced = 0;
+  let steady = 0;
   for (let batches = 1; ; batches += 1) {
     if (Date.now() >= deadline) return { synced, stuck: 0, done: false };
     const { taken, stuck } = await step(db, binding, 'fresh');
     synced += taken - stuck;
     onProgress(synced);
-    if (taken === 0) break;
+    steady = taken <= FEW ? steady + 1 : 0;
+    if (taken === 0 || steady === STEADY_BATCHES) break;
     if (batches % BATCHES_PER_VACUUM === 0)
       await db.session((session) => session.query('vacuum migration.pending_sync'));
   }

@@ -24,6 +24,7 @@ import { setCurrentBatch } from './current-batch.ts';
 import { describeBlocker, lockTables, readBlockers } from './lock-tables.ts';
 import { assertPreconditions } from './preconditions.ts';
 import { lockStage, readStage, type StageRow } from './read-stage.ts';
+import { readTriggers } from './read-triggers.ts';
 import { restoreTriggers, suspendTriggers } from './suspend-triggers.ts';
 
 export interface FlipOptions {
@@ -72,19 +73,8 @@ const tablesOf = (binding: Binding, from: Stage, to: Stage): readonly StagedTabl
       [from, to].some((stage) => stage === 'legacy' || stage === 'copying'),
   );
 
-const readTriggers = async (session: Session, relations: readonly string[]) => {
-  const { rows } = await session.query(
-    `select given.relation, t.tgname as name, t.tgenabled::text as enabled
-       from unnest($1::text[]) given(relation) join pg_trigger t on t.tgrelid = given.relation::regclass
-      where not t.tgisinternal and t.tgname like 'uk\\_%'`,
-    [relations],
-  );
-  const triggers = new Map<string, Map<string, string>>(
-    relations.map((relation) => [relation, new Map()]),
-  );
-  for (const { relation, name, enabled } of rows) triggers.get(relation)?.set(name, enabled);
-  return triggers;
-};
+/** A row that is written all the time is noted as often; taking a note is cheap, synchronising a key is not. */
+const NOTES_PER_KEY = 25;
 
 /** Under the lock: the last of the backlog. An empty one also proves that no duplicate has arrived. */
 const drainLast = async (
@@ -96,7 +86,7 @@ const drainLast = async (
 ): Promise<number> => {
   const { drains } = STAGE_DEFINITIONS[stage];
   if (drains === 'nothing' || to === 'legacy' || to === 'closed') return 0;
-  const { keys, practitioners } = await takeKeys(session, 'all', maxBacklog + 1);
+  const { keys, practitioners } = await takeKeys(session, 'all', maxBacklog * NOTES_PER_KEY);
   const taken = [...keys.values()].reduce((sum, list) => sum + list.length, 0);
   if (taken + practitioners.length === 0) return 0;
   // How many kits they have nobody knows: the drain looks at them before the tables are locked.
