@@ -1,5 +1,6 @@
 import type { FlagName } from '@unified-kits/domain';
 import type { LoginName } from './constructs/database-access.ts';
+import { JOBS_CONSUMER } from './queues.ts';
 
 /** What a function is, before it is anything of AWS's. */
 export interface FunctionDeclaration {
@@ -102,7 +103,7 @@ export const SERVICE_FUNCTIONS = {
     ...service,
     folder: 'phase5-jobs',
     description: 'Applies kit jobs',
-    timeoutSeconds: 60,
+    timeoutSeconds: JOBS_CONSUMER.timeoutSeconds,
     memoryMb: 512,
   },
   relay: {

@@ -4,19 +4,15 @@ import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
-/** Receives after which the queue itself gives a message up. */
-export const MOST_RECEIVES = 5;
-
-/** Of the consumer's timeout: Lambda's own advice, for a batch may wait for a consumer before it is worked on. */
-const TIMEOUTS_OF_VISIBILITY = 6;
-
 /** Longer than a migration pauses its consumer, and short enough for days to be left among the dead letters: age counts on. */
 const RETENTION = Duration.days(10);
 const LONGEST_RETENTION = Duration.days(14);
 
 export interface DeadLetteredQueueProps {
   readonly key: IKey;
-  readonly consumerTimeoutSeconds: number;
+  readonly visibilityTimeoutSeconds: number;
+  /** After so many receives the queue itself gives a message up. */
+  readonly mostReceives: number;
 }
 
 /**
@@ -42,8 +38,8 @@ export class DeadLetteredQueue extends Construct {
     this.queue = new Queue(this, 'Queue', {
       ...common,
       retentionPeriod: RETENTION,
-      visibilityTimeout: Duration.seconds(TIMEOUTS_OF_VISIBILITY * props.consumerTimeoutSeconds),
-      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MOST_RECEIVES },
+      visibilityTimeout: Duration.seconds(props.visibilityTimeoutSeconds),
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: props.mostReceives },
     });
   }
 }

@@ -9,6 +9,8 @@ export interface QueueConsumerProps {
   readonly queue: IQueue;
   readonly consumer: IFunction;
   readonly calls: DeploymentCalls;
+  /** Messages an invocation. */
+  readonly batchSize: number;
   /** Invocations at a time. */
   readonly mostConcurrent: number;
 }
@@ -24,11 +26,11 @@ export class QueueConsumer extends Construct {
 
   constructor(scope: Construct, id: string, props: QueueConsumerProps) {
     super(scope, id);
-    const { queue, consumer, calls, mostConcurrent } = props;
+    const { queue, consumer, calls, batchSize, mostConcurrent } = props;
     queue.grantConsumeMessages(consumer);
     const settings = {
       FunctionName: consumer.functionArn,
-      BatchSize: 10,
+      BatchSize: batchSize,
       MaximumBatchingWindowInSeconds: 1,
       FunctionResponseTypes: ['ReportBatchItemFailures'],
       ScalingConfig: { MaximumConcurrency: mostConcurrent },

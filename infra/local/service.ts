@@ -42,15 +42,17 @@ export const startServiceQueues = ({ jobsVisibilitySeconds }: ServiceOptions): P
         visibilityTimeoutSeconds: jobsVisibilitySeconds ?? QUEUES.jobs.visibilityTimeoutSeconds,
         deadLetter: {
           queue: QUEUES.jobs.deadLetters,
-          // One more than the consumer counts: it gives a message up itself, with the reason.
-          maxReceiveCount: JOBS_CONSUMER.mostReceives + 1,
+          maxReceiveCount: QUEUES.jobs.mostReceives,
         },
       },
       { name: QUEUES.jobs.deadLetters, visibilityTimeoutSeconds: 30 },
       {
         name: QUEUES.events.name,
         visibilityTimeoutSeconds: QUEUES.events.visibilityTimeoutSeconds,
-        deadLetter: { queue: QUEUES.events.deadLetters, maxReceiveCount: 5 },
+        deadLetter: {
+          queue: QUEUES.events.deadLetters,
+          maxReceiveCount: QUEUES.events.mostReceives,
+        },
       },
       { name: QUEUES.events.deadLetters, visibilityTimeoutSeconds: 30 },
     ],

@@ -4,7 +4,7 @@ import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import { CodeLayers } from '../constructs/code-layers.ts';
-import { DeadLetteredQueue, grantSend, MOST_RECEIVES } from '../constructs/dead-lettered-queue.ts';
+import { DeadLetteredQueue, grantSend } from '../constructs/dead-lettered-queue.ts';
 import { DeploymentCalls } from '../constructs/deployment-calls.ts';
 import { eachMinute, ONCE } from '../constructs/each-minute.ts';
 import { type Foundation, nameOf } from '../constructs/foundation.ts';
@@ -13,6 +13,7 @@ import { KitsFunction } from '../constructs/kits-function.ts';
 import { QueueConsumer } from '../constructs/queue-consumer.ts';
 import { ServiceAlarms } from '../constructs/service-alarms.ts';
 import { type FunctionDeclaration, SERVICE_FUNCTIONS } from '../function-table.ts';
+import { JOBS_CONSUMER, QUEUES } from '../queues.ts';
 import { type ApiSettings, legacyApiVariables } from '../settings.ts';
 
 interface ServiceStackProps extends StackProps {
@@ -61,15 +62,12 @@ export class ServiceStack extends Stack {
 
   private jobs(): Pick<ServiceParts, 'jobs' | 'consumer' | 'mappingId'> {
     const { key } = this.#foundation;
-    const jobs = new DeadLetteredQueue(this, 'Jobs', {
-      key,
-      consumerTimeoutSeconds: SERVICE_FUNCTIONS.jobs.timeoutSeconds,
-    });
+    const jobs = new DeadLetteredQueue(this, 'Jobs', { key, ...QUEUES.jobs });
     const { queue, deadLetters } = jobs;
     const consumer = this.function(SERVICE_FUNCTIONS.jobs, {
       JOBS_QUEUE_URL: queue.queueUrl,
       JOBS_DEAD_LETTER_QUEUE_URL: deadLetters.queueUrl,
-      JOBS_MOST_RECEIVES: String(MOST_RECEIVES),
+      JOBS_MOST_RECEIVES: String(JOBS_CONSUMER.mostReceives),
     });
     // Puts back what arrives while the guard is on, and gives up with a reason what it cannot apply.
     grantSend(consumer, queue, key);
@@ -78,7 +76,8 @@ export class ServiceStack extends Stack {
       queue,
       consumer,
       calls: new DeploymentCalls(this, 'Calls', key),
-      mostConcurrent: 5,
+      batchSize: JOBS_CONSUMER.batchSize,
+      mostConcurrent: JOBS_CONSUMER.maximumConcurrency,
     });
     new CfnOutput(this, 'JobsQueueUrl', { value: queue.queueUrl });
     return { jobs, consumer, mappingId };
@@ -86,7 +85,7 @@ export class ServiceStack extends Stack {
 
   private events(): { readonly events: DeadLetteredQueue; readonly relay: IFunction } {
     const { key } = this.#foundation;
-    const events = new DeadLetteredQueue(this, 'Events', { key, consumerTimeoutSeconds: 30 });
+    const events = new DeadLetteredQueue(this, 'Events', { key, ...QUEUES.events });
     const { queue } = events;
     const relay = this.function(SERVICE_FUNCTIONS.relay, { EVENTS_QUEUE_URL: queue.queueUrl });
     grantSend(relay, queue, key);

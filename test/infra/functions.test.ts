@@ -138,6 +138,7 @@ describe('what a function may do of its own', () => {
   const READS = ['ssm:GetParameter', 'ssm:GetParameters'];
 
   it.each<[string, readonly string[]]>([
+    ['operations', READS],
     ['phase0-analysis', READS],
     ['phase1-schema', [...READS, 'ssm:PutParameter']],
     ['phase2-migration', [...READS, 'ssm:PutParameter']],
@@ -214,15 +215,9 @@ describe('what a function may do of its own', () => {
     expect(flagsIn(allowed('phase4-api', 'ssm:GetParameters'))).toEqual(EVERY_FLAG);
   });
 
-  it('the workers are paused and resumed through one function’s mapping and queue', () => {
+  it('the workers are paused and resumed through one function’s mapping', () => {
     for (const { condition } of allowed('phase5-queues', 'lambda:'))
       expect(textOf(condition)).toMatch(/lambda:FunctionArn.*phase5jobs/);
-    for (const { action, resource } of allowed('phase5-queues', 'sqs:'))
-      expect(resource).toMatch(
-        /sqs:(SendMessage|GetQueueAttributes)$/.test(action)
-          ? /Jobs(Queue|Dead)/
-          : /JobsDeadLetters/,
-      );
     expect(functionOf('phase5-queues').Properties).toMatchObject({
       Environment: {
         Variables: {
@@ -234,6 +229,30 @@ describe('what a function may do of its own', () => {
         },
       },
     });
+  });
+
+  it('dead letters are looked at where they are, and put back on the queue of jobs, by SQS’ own task too', () => {
+    const of = (queue: RegExp) =>
+      allowed('phase5-queues', 'sqs:')
+        .filter(({ resource: one }) => queue.test(one))
+        .map(({ action }) => action.replace('sqs:', ''))
+        .sort();
+    expect(of(/JobsQueue/)).toEqual(['GetQueueAttributes', 'SendMessage']);
+    expect(of(/JobsDeadLetters/)).toEqual([
+      'ChangeMessageVisibility',
+      'DeleteMessage',
+      'GetQueueAttributes',
+      'GetQueueUrl',
+      'ListMessageMoveTasks',
+      'ReceiveMessage',
+      'StartMessageMoveTask',
+    ]);
+    expect(of(/./)).toHaveLength(9);
+    // Both queues are encrypted with the environment's key, which the login's secret is read with as well.
+    for (const action of ['kms:Decrypt', 'kms:GenerateDataKey'])
+      expect(allowed('phase5-queues', action)).toEqual([
+        expect.objectContaining({ resource: expect.stringMatching(/ImportValue.*Key/) }),
+      ]);
   });
 
   it('jobs are sent to the queue they came from and to its dead letters, events to theirs', () => {
