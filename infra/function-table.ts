@@ -70,6 +70,12 @@ export const MIGRATION_FUNCTIONS: readonly FunctionDeclaration[] = [
   { ...phase, folder: 'phase7-cleanup', description: 'Monitors, closes, sums up' },
   {
     ...phase,
+    folder: 'operations',
+    description: 'Tells operators where the migration stands',
+    timeoutSeconds: 60,
+  },
+  {
+    ...phase,
     folder: 'rollback',
     description: 'Leads back from any stage',
     writesFlags: [...STORE_FLAGS, 'migrationInProgress'],
@@ -79,6 +85,13 @@ export const MIGRATION_FUNCTIONS: readonly FunctionDeclaration[] = [
     folder: 'flag-changed',
     description: 'Brings flags and stage together',
     writesFlags: STORE_FLAGS,
+  },
+  {
+    ...phase,
+    folder: 'reports',
+    description: 'Writes the reports of runs',
+    timeoutSeconds: 120,
+    readsFlags: false,
   },
 ];
 

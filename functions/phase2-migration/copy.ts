@@ -3,6 +3,7 @@ import {
   copyLane,
   drain,
   finishCopy,
+  noteProgress,
   readBatch,
   watchHealth,
 } from '@unified-kits/data';
@@ -16,6 +17,26 @@ import { copyPace } from './copy-pace.ts';
 
 const guarded = { guarded: true };
 
+/** How often a lane asks whether a look for the report is due, in milliseconds. */
+const LOOK_MS = 500;
+
+/** Notes for the report how far the copy is and how much waits: at the beginning, now and then, at the end. */
+const watchProgress = ({ db, phase }: Call, batchId: string, actor: string) => {
+  let asked = 0;
+  const look = async (always: boolean) => {
+    asked = Date.now();
+    await db.transaction({ asEngine: true, synchronousCommit: false }, (session) =>
+      noteProgress(session, { batchId, phase, actor, always }),
+    );
+  };
+  return {
+    note: () => look(true),
+    nowAndThen: async () => {
+      if (Date.now() >= asked + LOOK_MS) await look(false);
+    },
+  };
+};
+
 /** One lane of the copy, until nothing is left or the deadline is near. */
 export const copy = async (run: Run, batchId: string, call: Call) => {
   const { db, flags, deadline } = call;
@@ -23,11 +44,14 @@ export const copy = async (run: Run, batchId: string, call: Call) => {
   if (stage !== 'copying') return { done: true, rows: 0, waitedMs: 0 };
   const health = watchHealth();
   const pace = copyPace(call, batchId);
+  const progress = watchProgress(call, batchId, run.actor);
+  await progress.note();
   const lane = await copyLane(db, await bound(call), {
     batchId,
     deadline,
     rowsPerSecond: async () => {
       await pace.tellNowAndThen();
+      await progress.nowAndThen();
       const { copyRowsPerSecond, migrationInProgress } = await flags.cached();
       // What is cached may be older than this batch: the guard itself, read anew, ends the copy or not.
       if (!migrationInProgress) await enterPhase(call, run.execution, batchId, guarded);
@@ -37,6 +61,7 @@ export const copy = async (run: Run, batchId: string, call: Call) => {
     onProgress: pace.copied,
   });
   await pace.tell();
+  await progress.note();
   // A pause that the operator wished for goes on; one that the database needs is the workflow's to time.
   if (!lane.done && lane.rows === 0 && lane.waitedFor?.startsWith('copy-rows') === false)
     throw new DatabaseUnwell(`the copy of batch ${batchId} waits: ${lane.waitedFor}`);
@@ -61,7 +86,15 @@ export const finish = async (run: Run, batchId: string, call: Call) => {
  */
 export const drainBacklog = async (run: Run, batchId: string, call: Call) => {
   const { stage } = await enterPhase(call, run.execution, batchId, guarded);
-  const { synced, stuck, done } = await drain(call.db, await bound(call), call.deadline);
+  const progress = watchProgress(call, batchId, run.actor);
+  await progress.note();
+  const { synced, stuck, done } = await drain(
+    call.db,
+    await bound(call),
+    call.deadline,
+    progress.nowAndThen,
+  );
+  await progress.note();
   if (done && stuck > 0) await assertNotStuck(call.db);
   return { done, synced, stage };
 };

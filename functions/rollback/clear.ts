@@ -56,6 +56,13 @@ export const prove = async ({ execution, actor, batchId }: RollbackRun, call: Ca
       throw new RollbackRefused(
         `batch ${batchId} is not rolled back: ${JSON.stringify(proof)}. Start the rollback again.`,
       );
+    await recordEvent(session, {
+      phase,
+      action: 'rollback-proved',
+      actor,
+      batchId,
+      detail: { ...proof },
+    });
     await endBatch(session, batchId, 'rolled-back', actor, phase);
     const batch = await readBatch(session, batchId);
     return {

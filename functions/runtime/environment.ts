@@ -22,8 +22,11 @@ const variables = z
     JOBS_MAPPING_ID: z.string().min(1).optional(),
     /** After so many receives the queue itself gives a message up: `maxReceiveCount`. */
     JOBS_MOST_RECEIVES: z.coerce.number().int().min(1).max(1_000).default(5),
+    /** Where reports of runs are kept. */
+    REPORT_BUCKET: z.string().min(1).optional(),
     AWS_ENDPOINT_URL: z.url().optional(),
     AWS_ENDPOINT_URL_SQS: z.url().optional(),
+    AWS_ENDPOINT_URL_S3: z.url().optional(),
     AWS_REGION: z.string().optional(),
     AWS_ACCESS_KEY_ID: z.string().optional(),
     AWS_SECRET_ACCESS_KEY: z.string().optional(),
@@ -46,9 +49,11 @@ const variables = z
       jobsMappingId: given.JOBS_MAPPING_ID,
       mostReceives: given.JOBS_MOST_RECEIVES,
     },
+    reportBucket: given.REPORT_BUCKET,
     aws: {
       endpoint: given.AWS_ENDPOINT_URL,
       sqsEndpoint: given.AWS_ENDPOINT_URL_SQS,
+      s3Endpoint: given.AWS_ENDPOINT_URL_S3,
       region: given.AWS_REGION,
       accessKeyId: given.AWS_ACCESS_KEY_ID,
       secretAccessKey: given.AWS_SECRET_ACCESS_KEY,

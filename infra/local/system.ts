@@ -7,6 +7,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { handler as flagChanged } from '../../functions/flag-changed/handler.ts';
+import { handler as operations } from '../../functions/operations/handler.ts';
 import { handler as phase0 } from '../../functions/phase0-analysis/handler.ts';
 import { handler as phase1 } from '../../functions/phase1-schema/handler.ts';
 import { handler as phase2 } from '../../functions/phase2-migration/handler.ts';
@@ -15,6 +16,7 @@ import { handler as phase4 } from '../../functions/phase4-contract-check/handler
 import { handler as phase5 } from '../../functions/phase5-queues/handler.ts';
 import { handler as phase6 } from '../../functions/phase6-validation/handler.ts';
 import { handler as phase7 } from '../../functions/phase7-cleanup/handler.ts';
+import { handler as reports } from '../../functions/reports/handler.ts';
 import { handler as rollback } from '../../functions/rollback/handler.ts';
 import { closeDatabaseAt } from '../../functions/runtime/database.ts';
 import { withEnvironment } from '../../functions/runtime/environment.ts';
@@ -28,6 +30,7 @@ import {
 import { type LambdaHandler, localFunctions } from './aws/functions.ts';
 import { type LocalAws, startLocalAws } from './aws/start.ts';
 import type { Gateway } from './http/gateway.ts';
+import { type ReportStore, startReportStore } from './report-store.ts';
 import {
   JOBS_MAPPING_ID,
   type LocalService,
@@ -67,6 +70,9 @@ export interface EndedExecution {
   readonly cause: string | undefined;
 }
 
+/** The functions that workflows and operators call. */
+export type OperatedFunction = WorkflowFunction | 'operations';
+
 /** The whole system on one machine: the same workflows and handlers as on AWS. */
 export interface System {
   readonly aws: LocalAws;
@@ -79,8 +85,10 @@ export interface System {
   readonly api: Gateway | undefined;
   /** The API, the queues and who works on them; undefined without a service. */
   readonly service: LocalService | undefined;
-  /** Calls a function of the workflows as an operator does; returns what it answers. */
-  invoke(name: WorkflowFunction, event: Readonly<Record<string, unknown>>): Promise<unknown>;
+  /** The bucket that the workflows write their reports into. */
+  readonly reports: ReportStore;
+  /** Calls a function as an operator does; returns what it answers. */
+  invoke(name: OperatedFunction, event: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Starts an execution of the cutover; returns its ARN. */
   startCutover(input: Readonly<Record<string, unknown>>): Promise<string>;
   /** Starts an execution of the rollback; returns its ARN. */
@@ -91,7 +99,7 @@ export interface System {
   stop(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
-const HANDLERS: Readonly<Record<WorkflowFunction, LambdaHandler>> = {
+const HANDLERS: Readonly<Record<OperatedFunction, LambdaHandler>> = {
   'phase0-analysis': phase0,
   'phase1-schema': phase1,
   'phase2-migration': phase2,
@@ -101,6 +109,7 @@ const HANDLERS: Readonly<Record<WorkflowFunction, LambdaHandler>> = {
   'phase6-validation': phase6,
   'phase7-cleanup': phase7,
   rollback,
+  reports,
 };
 
 /** How soon a finished execution is noticed, in milliseconds. */
@@ -154,6 +163,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     ...(stateFile === undefined ? {} : { stateFile }),
     ...(awsPort === undefined ? {} : { port: awsPort }),
   });
+  const reportStore = await startReportStore(aws);
   const variables = {
     DATABASE_URL: databaseUrl,
     KITS_ENVIRONMENT: environment,
@@ -162,6 +172,8 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     AWS_REGION: aws.region,
     AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
+    AWS_ENDPOINT_URL_S3: reportStore.endpoint,
+    REPORT_BUCKET: reportStore.bucket,
     ...(queues === undefined ? {} : queueVariables(queues, JOBS_MAPPING_ID)),
   };
   const local =
@@ -219,6 +231,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
     stateMachineArns: { cutover, rollback: rolledBack },
     api: running?.api,
     service: running,
+    reports: reportStore,
     async invoke(name, event) {
       return JSON.parse(await rules.invoke(arnOf(name), JSON.stringify(event)));
     },
@@ -246,6 +259,7 @@ export const startSystem = async (options: SystemOptions): Promise<System> => {
         await aws.stop(given);
         await queues?.stop();
         await rules.idle();
+        await reportStore.stop();
         sfn.destroy();
         ssm.destroy();
         await closeDatabaseAt(databaseUrl);

@@ -21,6 +21,7 @@ export const FUNCTION_PLACEHOLDERS = {
   'phase6-validation': 'Phase6ValidationFunctionArn',
   'phase7-cleanup': 'Phase7CleanupFunctionArn',
   rollback: 'RollbackFunctionArn',
+  reports: 'ReportsFunctionArn',
 } as const;
 export type WorkflowFunction = keyof typeof FUNCTION_PLACEHOLDERS;
 

@@ -214,7 +214,7 @@ export const drain = async (
   db: Database,
   binding: Binding,
   deadline: number,
-  onProgress: (synced: number) => void = () => {},
+  onProgress: (synced: number) => void | Promise<void> = () => {},
 ): Promise<DrainProgress> => {
   let synced = 0;
   let steady = 0;
@@ -222,7 +222,7 @@ export const drain = async (
     if (Date.now() >= deadline) return { synced, stuck: 0, done: false };
     const { taken, stuck } = await step(db, binding, 'fresh');
     synced += taken - stuck;
-    onProgress(synced);
+    await onProgress(synced);
     steady = taken <= FEW ? steady + 1 : 0;
     if (taken === 0 || steady === STEADY_BATCHES) break;
     if (batches % BATCHES_PER_VACUUM === 0)

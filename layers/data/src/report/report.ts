@@ -30,7 +30,17 @@ export const reportDigest = ({ mappingDigest, schemaDigest, findings }: Analysis
 
 const COLUMNS = `id, digest, body as analysis, created_at as "createdAt", approved_at as "approvedAt", approved_by as "approvedBy"`;
 
-const find = async (session: Session, reportId: string, lock = ''): Promise<Report> => {
+/**
+ * A stored report, in the caller's transaction.
+ *
+ * @throws {InvalidInput} when the id is malformed.
+ * @throws {ReportNotApproved} when there is no such report.
+ */
+export const findReport = async (
+  session: Session,
+  reportId: string,
+  lock: '' | 'for update' = '',
+): Promise<Report> => {
   // The server would refuse a malformed uuid in words that name no report.
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(reportId))
     throw new InvalidInput(`"${reportId}" is no report id: it is the uuid that the analysis shows`);
@@ -86,7 +96,7 @@ export const storeReport = (db: Database, analysis: Analysis, actor: string): Pr
  * @throws {ReportNotApproved} when there is no such report.
  */
 export const readReport = (db: Database, reportId: string): Promise<Report> =>
-  db.transaction({ asEngine: true, readOnly: true }, (session) => find(session, reportId));
+  db.transaction({ asEngine: true, readOnly: true }, (session) => findReport(session, reportId));
 
 const noGo = ({ findings }: Analysis, what: string): NoGo => {
   const blockers = blockersOf(findings);
@@ -112,7 +122,7 @@ export const approveReport = (
 ): Promise<Report> =>
   db.transaction({ asEngine: true }, async (session) => {
     if (actor.trim() === '') throw new InvalidInput('an approval needs the name of who approves');
-    const report = await find(session, reportId, 'for update');
+    const report = await findReport(session, reportId, 'for update');
     if (report.digest !== shown)
       throw new ReportNotApproved(
         `report ${reportId} has digest ${report.digest}, not the one given: read this report, then approve the digest it shows`,
