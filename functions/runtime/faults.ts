@@ -11,8 +11,8 @@ export class DatabaseFault extends UnifiedKitsError {
 
 const isPassing = (error: pg.DatabaseError): boolean =>
   isLostConnection(error) ||
-  // Resources: no room for it just now.
-  error.code?.startsWith('53') === true ||
+  // No room for it just now, or the operating system failed the server.
+  /^(53|58)/.test(error.code ?? '') ||
   hasSqlState(
     error,
     SQLSTATE.lockNotAvailable,

@@ -72,9 +72,8 @@ export const queueVariables = (queues: Queues, mappingId: string): Record<string
 /** The same on every machine, so that a restart finds what an operator has paused. */
 export const JOBS_MAPPING_ID = '6b697473-6a6f-4273-8000-000000000001';
 
-const warn = (what: string) => (error: unknown) => {
-  process.emitWarning(`${what} failed: ${String(error)}`);
-};
+/** The relay runs every second and its log tells of each failure: what stays is for the terminal, too. */
+const FAILURES_TO_TELL = 3;
 
 /**
  * Starts the service beside a local AWS.
@@ -120,12 +119,22 @@ export const startService = async (
     },
   );
   let relaying = false;
+  let failures = 0;
   const scheduled = setInterval(() => {
     if (relaying) return;
     relaying = true;
     rules
       .invoke(relayArn, '{}')
-      .catch(warn('the relay'))
+      .then(
+        () => {
+          failures = 0;
+        },
+        (error: unknown) => {
+          failures += 1;
+          if (failures === FAILURES_TO_TELL)
+            process.emitWarning(`the relay fails each time: ${String(error)}`);
+        },
+      )
       .finally(() => {
         relaying = false;
       });
