@@ -110,6 +110,7 @@ const HANDLERS: Readonly<Record<OperatedFunction, LambdaHandler>> = {
   'phase7-cleanup': phase7,
   rollback,
   reports,
+  operations,
 };
 
 /** How soon a finished execution is noticed, in milliseconds. */
