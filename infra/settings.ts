@@ -63,6 +63,8 @@ const existingDatabase = z.strictObject({
   secretKeyArn: arnOf('kms').optional(),
   /** Makes the interface endpoints that the functions need; off where the subnets have a way out. */
   endpoints: z.boolean().default(true),
+  /** Of the subnets, for a way to S3 (which costs nothing); none where the network has an S3 gateway endpoint already. */
+  routeTableIds: z.array(idOf('rtb')).default([]),
 });
 
 const environment = z.strictObject({

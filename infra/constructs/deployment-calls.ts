@@ -25,7 +25,7 @@ export class DeploymentCalls extends Construct {
     Validations.of(this.#role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
       reason:
-        'Event source mappings have no name of their own: a condition says whose they may be.',
+        'Event source mappings have no name of their own: a condition says whose they may be. Lists of AWS’s addresses are only looked up.',
     });
   }
 

@@ -1,4 +1,6 @@
+import { Aws } from 'aws-cdk-lib';
 import {
+  CfnVPCEndpoint,
   FlowLogDestination,
   FlowLogTrafficType,
   type IInterfaceVpcEndpointService,
@@ -7,15 +9,19 @@ import {
   IpAddresses,
   type ISecurityGroup,
   type IVpc,
+  Peer,
   Port,
   SecurityGroup,
   type SubnetSelection,
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
+import { AnyPrincipal, PolicyDocument, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
 import { Construct } from 'constructs';
+import type { DeploymentCalls } from './deployment-calls.ts';
 import { KeptLogGroup } from './kept-log-group.ts';
 
 /** A network without a way out, in two zones: nothing in it needs one, and a NAT gateway costs more. */
@@ -76,5 +82,58 @@ export class Endpoints extends Construct {
         securityGroups: [group],
         open: false,
       });
+  }
+}
+
+export interface BucketsEndpointProps {
+  readonly vpc: IVpc;
+  readonly clients: ISecurityGroup;
+  readonly calls: DeploymentCalls;
+  /** Of the functions' subnets; none where the network has such an endpoint already. */
+  readonly routeTableIds: readonly string[];
+}
+
+/** The way to S3, for reports. Such an endpoint is a route and costs nothing; it leads to this account's buckets, to write. */
+export class BucketsEndpoint extends Construct {
+  constructor(scope: Construct, id: string, props: BucketsEndpointProps) {
+    super(scope, id);
+    const { vpc, clients, calls, routeTableIds } = props;
+    const serviceName = `com.amazonaws.${Aws.REGION}.s3`;
+    if (routeTableIds.length > 0)
+      new CfnVPCEndpoint(this, 'Gateway', {
+        vpcEndpointType: 'Gateway',
+        vpcId: vpc.vpcId,
+        serviceName,
+        routeTableIds: [...routeTableIds],
+        policyDocument: new PolicyDocument({
+          statements: [
+            new PolicyStatement({
+              principals: [new AnyPrincipal()],
+              actions: ['s3:PutObject'],
+              resources: ['*'],
+              conditions: { StringEquals: { 'aws:ResourceAccount': Aws.ACCOUNT_ID } },
+            }),
+          ],
+        }),
+      });
+    // A security group names S3 by a list of AWS's addresses, whose id is another in each region.
+    calls.allow(
+      new PolicyStatement({ actions: ['ec2:DescribeManagedPrefixLists'], resources: ['*'] }),
+    );
+    const list = calls.resource(this, 'Addresses', {
+      resourceType: 'Custom::UnifiedKitsPrefixList',
+      onUpdate: {
+        service: 'EC2',
+        action: 'DescribeManagedPrefixLists',
+        parameters: { Filters: [{ Name: 'prefix-list-name', Values: [serviceName] }] },
+        physicalResourceId: PhysicalResourceId.of('s3'),
+        outputPaths: ['PrefixLists.0.PrefixListId'],
+      },
+    });
+    clients.addEgressRule(
+      Peer.prefixList(list.getResponseField('PrefixLists.0.PrefixListId')),
+      Port.tcp(443),
+      'S3',
+    );
   }
 }

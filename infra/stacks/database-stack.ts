@@ -1,5 +1,6 @@
 import { Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import {
+  type ISecurityGroup,
   type ISubnet,
   type IVpc,
   Peer,
@@ -17,8 +18,9 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
 import { DataKey } from '../constructs/data-key.ts';
 import { type DatabaseAccess, databaseUrl } from '../constructs/database-access.ts';
+import { DeploymentCalls } from '../constructs/deployment-calls.ts';
 import type { Foundation } from '../constructs/foundation.ts';
-import { clientsGroup, Endpoints, isolatedVpc } from '../constructs/network.ts';
+import { BucketsEndpoint, clientsGroup, Endpoints, isolatedVpc } from '../constructs/network.ts';
 import { NewDatabase } from '../constructs/new-database.ts';
 import type { ExistingDatabaseSettings, NewDatabaseSettings, Settings } from '../settings.ts';
 
@@ -63,6 +65,9 @@ export class DatabaseStack extends Stack {
     const { subnets } = vpc.selectSubnets({ subnetType: SubnetType.PRIVATE_ISOLATED });
     const zones = { subnets: subnets.slice(0, this.#settings.endpointZones) };
     new Endpoints(this, 'Endpoints', { vpc, clients, subnets: zones });
+    this.buckets(vpc, clients, [
+      ...new Set(subnets.map(({ routeTable }) => routeTable.routeTableId)),
+    ]);
     return { vpc, clients, logins, subnets: { subnets } };
   }
 
@@ -76,6 +81,7 @@ export class DatabaseStack extends Stack {
     if (settings.endpoints) {
       const zones = { subnets: subnets.slice(0, this.#settings.endpointZones) };
       new Endpoints(this, 'Endpoints', { vpc, clients, subnets: zones });
+      this.buckets(vpc, clients, settings.routeTableIds);
     } else clients.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'AWS, by the ways out there are');
     const secretKey =
       settings.secretKeyArn === undefined
@@ -98,6 +104,11 @@ export class DatabaseStack extends Stack {
         },
       },
     };
+  }
+
+  private buckets(vpc: IVpc, clients: ISecurityGroup, routeTableIds: readonly string[]): void {
+    const calls = new DeploymentCalls(this, 'Calls', this.#key);
+    new BucketsEndpoint(this, 'Buckets', { vpc, clients, calls, routeTableIds });
   }
 
   /** Without a lookup, which would need the account at synthesis. */

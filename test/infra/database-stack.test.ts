@@ -117,7 +117,11 @@ describe('the network', () => {
     const ports = (kind: string) => rules(kind).map(({ ToPort }) => ToPort);
     expect(ports('Ingress').sort()).toEqual([443, 5432]);
     for (const rule of rules('Ingress')) expect(rule.SourceSecurityGroupId).toEqual(clients);
-    expect(ports('Egress').sort()).toEqual([443, 5432]);
+    expect(ports('Egress').sort()).toEqual([443, 443, 5432]);
+    for (const { DestinationSecurityGroupId, DestinationPrefixListId } of rules('Egress'))
+      expect(DestinationSecurityGroupId ?? DestinationPrefixListId).toEqual({
+        'Fn::GetAtt': [expect.any(String), expect.stringMatching(/^(GroupId|PrefixLists.0.*)$/)],
+      });
     for (const rule of rules('Egress')) expect(rule.GroupId).toEqual(clients);
     for (const [id, { Properties }] of resources(dev.database, 'AWS::EC2::SecurityGroup')) {
       expect(Properties.SecurityGroupIngress, id).toBeUndefined();
@@ -127,21 +131,37 @@ describe('the network', () => {
 
   it('has the endpoints that the functions call, in as many zones as asked for', () => {
     const endpoints = (environment: Synthesised) =>
-      resources(environment.database, 'AWS::EC2::VPCEndpoint').map(([, { Properties }]) => ({
-        service: textOf(Properties.ServiceName).match(/\.(\w+)"/)?.[1],
-        zones: (Properties.SubnetIds as unknown[]).length,
-        kind: Properties.VpcEndpointType,
-      }));
+      resources(environment.database, 'AWS::EC2::VPCEndpoint')
+        .filter(([, { Properties }]) => Properties.VpcEndpointType === 'Interface')
+        .map(([, { Properties }]) => ({
+          service: textOf(Properties.ServiceName).match(/\.(\w+)"/)?.[1],
+          zones: (Properties.SubnetIds as unknown[]).length,
+        }));
     const expected = (zones: number) =>
       ['lambda', 'secretsmanager', 'sqs', 'ssm'].map((service) => ({
         service,
         zones,
-        kind: 'Interface',
       }));
     const sorted = (environment: Synthesised) =>
       endpoints(environment).sort((a, b) => (String(a.service) < String(b.service) ? -1 : 1));
     expect(sorted(dev)).toEqual(expected(1));
     expect(sorted(prod)).toEqual(expected(2));
+  });
+
+  it('has a way to S3 that costs nothing and leads to buckets of this account, to write', () => {
+    const gateway = resource(dev.database, 'AWS::EC2::VPCEndpoint', /^Buckets/).Properties;
+    expect(gateway).toMatchObject({ VpcEndpointType: 'Gateway' });
+    expect(textOf(gateway.ServiceName)).toContain('.s3"');
+    expect(gateway.RouteTableIds).toHaveLength(resources(dev.database, 'AWS::EC2::Subnet').length);
+    expect(gateway.PolicyDocument).toMatchObject({
+      Statement: [
+        {
+          Effect: 'Allow',
+          Action: 's3:PutObject',
+          Condition: { StringEquals: { 'aws:ResourceAccount': { Ref: 'AWS::AccountId' } } },
+        },
+      ],
+    });
   });
 
   it('notes what it refuses', () => {
@@ -258,6 +278,14 @@ describe('an existing database', () => {
 
   it('has endpoints made beside it only when asked for', () => {
     existing.database.resourceCountIs('AWS::EC2::VPCEndpoint', 4);
+    const routed = synthesise({
+      settings: { database: { ...settings.database, routeTableIds: ['rtb-0123456789abcdef0'] } },
+    });
+    expect(resource(routed.database, 'AWS::EC2::VPCEndpoint', /^Buckets/).Properties).toMatchObject(
+      { VpcId: settings.database.vpcId, RouteTableIds: ['rtb-0123456789abcdef0'] },
+    );
+    for (const { database } of [existing, routed])
+      expect(resource(database, 'AWS::EC2::SecurityGroupEgress', /Prefix|Indirect/i)).toBeDefined();
     const without = synthesise({
       settings: { database: { ...settings.database, endpoints: false } },
     });
