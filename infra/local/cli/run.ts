@@ -24,6 +24,7 @@ import {
 } from './run-state.ts';
 import type { Screen } from './screen.ts';
 import { openTarget, type Target } from './target.ts';
+import { writeReport } from './write-report.ts';
 
 /** As the functions know this machine. */
 export const ENVIRONMENT = 'local';
@@ -72,6 +73,21 @@ const chooseRun = async (
   return state;
 };
 
+/** Writes the report of a run, and says where it is. */
+const reportWritten = async (
+  { db, target, screen }: Demo,
+  id: string,
+  figures?: Figures,
+): Promise<string> => {
+  const path = await writeReport(db, target.stateDirectory, {
+    id,
+    environment: ENVIRONMENT,
+    figures,
+  });
+  screen.line(`report: ${path}`);
+  return path;
+};
+
 const blockersShown = async (demo: Demo): Promise<RunResult> => {
   const { screen } = demo;
   const { analysis, id } = await analyse(demo);
@@ -84,11 +100,13 @@ const blockersShown = async (demo: Demo): Promise<RunResult> => {
       ? screen.good(`NO-GO as planted: ${PLANTED_BLOCKERS.length} kinds of blocker, all found`)
       : screen.bad(`planted and not found: ${missing.join(', ')}`),
   );
+  const reportFile = await reportWritten(demo, id);
   return {
     good: expected,
     json: {
       verdict: analysis.verdict,
       reportId: id,
+      reportFile,
       blockers: found.map(({ code, source, column, count: rows, keys }) => ({
         code,
         source,
@@ -215,5 +233,6 @@ export const run = async (
   }
   screen.line();
   for (const line of closingLines(figures, screen)) screen.line(line);
-  return { good: succeeded(figures), json: figures };
+  const reportFile = await reportWritten(demo, figures.batchId, figures);
+  return { good: succeeded(figures), json: { ...figures, reportFile } };
 };

@@ -19,21 +19,26 @@ export interface PictureProps {
 
 /** A picture in the page's own markup; where the screen is narrower it scrolls by itself. */
 export const picture = ({ id, title, description, height, content }: PictureProps): Markup =>
-  html`<div class="scroll" role="group" aria-label="${title}" tabindex="0"><svg viewBox="0 0 ${PICTURE_WIDTH} ${px(height)}" role="img" aria-labelledby="${id}-title ${id}-text"><title id="${id}-title">${title}</title><desc id="${id}-text">${description}</desc>${content}</svg></div>`;
+  html`<figure><figcaption>${title}</figcaption><div class="scroll" role="group" aria-label="${title}" tabindex="0"><svg viewBox="0 0 ${PICTURE_WIDTH} ${px(height)}" role="img" aria-labelledby="${id}-title ${id}-text"><title id="${id}-title">${title}</title><desc id="${id}-text">${description}</desc>${content}</svg></div></figure>`;
 
 const TICKS = 5;
+/** Below this the seconds alone would all be the same. */
+const SHORT_MS = 20_000;
 
 /** Times of day (UTC) below a picture, and faint lines up from them. */
 export const timeTicks = (
   axis: TimeAxis,
   { left, right, top, bottom }: { left: number; right: number; top: number; bottom: number },
-): Markup[] =>
-  Array.from({ length: TICKS }, (_, at) => {
+): Markup[] => {
+  const short = axis.momentAt(right) - axis.momentAt(left) < SHORT_MS;
+  return Array.from({ length: TICKS }, (_, at) => {
     const x = left + ((right - left) * at) / (TICKS - 1);
     const anchor = at === 0 ? 'start' : at === TICKS - 1 ? 'end' : 'middle';
-    const time = clock(new Date(axis.momentAt(x)).toISOString());
+    const instant = new Date(axis.momentAt(x)).toISOString();
+    const time = short ? instant.slice(11, 21) : clock(instant);
     return html`<line class="grid" x1="${px(x)}" x2="${px(x)}" y1="${px(top)}" y2="${px(bottom)}"/><text class="tick" x="${px(x)}" y="${px(bottom + 16)}" text-anchor="${anchor}">${time}</text>`;
   });
+};
 
 /** The smallest of 1, 2, 2.5, 5 times a power of ten that is not below a value. */
 export const roundUp = (value: number): number => {

@@ -55,14 +55,17 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .badge { font-size: .8rem; font-weight: 650; padding: .1rem .5rem; border-radius: 99px; border: 1px solid var(--line); color: var(--soft); white-space: nowrap; }
 .blocker .badge { color: var(--bad); background: var(--bad-back); border-color: transparent; }
 .unified-blocker .badge, .warning .badge { color: var(--wait); background: var(--wait-back); border-color: transparent; }
-.where, .keys, .legend-text { color: var(--soft); font-size: .88rem; }
+.whole { white-space: nowrap; }
+figure { margin: 0 0 1.2rem; }
+figcaption { font-weight: 600; font-size: .92rem; margin: 0 0 .5rem; }
+.where, .keys, .legend-text, .basis { color: var(--soft); font-size: .88rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .7rem 1.5rem; margin: 1rem 0 .5rem; }
 .facts dt { color: var(--soft); font-size: .86rem; }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; margin: 0 0 1.1rem; border-radius: 4px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; font-weight: 600; padding: 0 0 .4rem; }
-th, td { text-align: left; vertical-align: top; padding: .38rem .8rem .38rem 0; border-bottom: 1px solid var(--line); font-weight: 400; }
+th, td { text-align: left; vertical-align: top; padding: .38rem 1.3rem .38rem 0; border-bottom: 1px solid var(--line); font-weight: 400; }
 thead th { color: var(--soft); font-size: .84rem; font-weight: 600; }
 .figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 time { font-variant-numeric: tabular-nums; white-space: nowrap; }

@@ -20,7 +20,7 @@ const flips = ({ flips: all }: RunReport): Markup | string =>
         ],
         figures: [3, 4],
         rows: all.map(({ from, to, at, actor, writersHeldMs, attempts }) => [
-          `${from} → ${to}`,
+          html`<span class="whole">${from} → ${to}</span>`,
           moment(at),
           actor,
           writersHeldMs === null ? 'not told' : milliseconds(writersHeldMs),

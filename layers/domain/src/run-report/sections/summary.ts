@@ -127,7 +127,7 @@ const tilesOf = (report: RunReport): Tile[] => {
   const tiles: Tile[] = [];
   if (copy !== null)
     tiles.push({
-      name: 'Kits moved',
+      name: report.rollback === null ? 'Kits moved' : 'Kits that were moved',
       value: number(kitsOf(report)),
       note: `${number(copy.rows.kit)} of clients, ${number(copy.rows.practitioner_kits)} of practitioners`,
     });
