@@ -8,6 +8,7 @@ import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3'
 import type { IStateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { KeptLogGroup } from './kept-log-group.ts';
+import type { KitsFunction } from './kits-function.ts';
 
 export interface ReportArchiveProps {
   readonly key: IKey;
@@ -17,14 +18,16 @@ export interface ReportArchiveProps {
 /**
  * How every execution ended, with its input and its report: the verdict of an analysis, the summary of a
  * cutover, the proof of a rollback, or what failed. Step Functions forgets executions after ninety days;
- * auditors ask later, and have no login at the database. It takes no code: EventBridge hands on what Step
- * Functions tells, Firehose writes it down, one object each.
+ * auditors ask later, and have no login at the database. That takes no code: EventBridge hands on what Step
+ * Functions tells, Firehose writes it down, one object each. Beside them are the pages that the workflows write.
  */
 export class ReportArchive extends Construct {
   readonly bucket: Bucket;
+  private readonly key: IKey;
 
   constructor(scope: Construct, id: string, { key, workflows }: ReportArchiveProps) {
     super(scope, id);
+    this.key = key;
     this.bucket = new Bucket(this, 'Bucket', {
       encryption: BucketEncryption.KMS,
       encryptionKey: key,
@@ -83,6 +86,31 @@ export class ReportArchive extends Construct {
     });
   }
 
+  /** Lets a function put the pages of runs beside them. It may read none, and write nothing else. */
+  keepPagesOf(writer: KitsFunction): void {
+    writer.addEnvironment('REPORT_BUCKET', this.bucket.bucketName);
+    const pages = 'reports/*';
+    writer.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['s3:PutObject'],
+        resources: [this.bucket.arnForObjects(pages)],
+      }),
+    );
+    writer.addToRolePolicy(
+      new PolicyStatement({ actions: ['kms:GenerateDataKey'], resources: [this.key.keyArn] }),
+    );
+    const { role } = writer;
+    if (role === undefined) throw new TypeError(`${writer.node.path} has a role`);
+    Validations.of(role).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::<${this.bucketId()}.Arn>/${pages}]`,
+      reason: 'Pages are named by their run.',
+    });
+  }
+
+  private bucketId(): string {
+    return Stack.of(this).getLogicalId(this.bucket.node.defaultChild as CfnElement);
+  }
+
   private sender(stream: CfnDeliveryStream): Role {
     const role = new Role(this, 'Sender', {
       assumedBy: new ServicePrincipal('events.amazonaws.com'),
@@ -113,9 +141,8 @@ export class ReportArchive extends Construct {
       [log.logGroupArn, 'logs:PutLogEvents'],
     ] as const)
       role.addToPolicy(new PolicyStatement({ actions: [...actions], resources: [resource] }));
-    const bucketId = Stack.of(this).getLogicalId(this.bucket.node.defaultChild as CfnElement);
     Validations.of(role).acknowledge({
-      id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/*]`,
+      id: `AwsSolutions-IAM5[Resource::<${this.bucketId()}.Arn>/*]`,
       reason: 'Objects are named by when they are written.',
     });
     return role;

@@ -105,7 +105,7 @@ export class MigrationStack extends Stack {
     // By these the command line finds them.
     for (const { workflow, stateMachineArn } of workflows)
       new CfnOutput(this, WORKFLOW_OUTPUTS[workflow], { value: stateMachineArn });
-    new ReportArchive(this, 'Reports', { key, workflows });
+    new ReportArchive(this, 'Reports', { key, workflows }).keepPagesOf(functionOf('reports'));
     const flagChanged = functionOf('flag-changed');
     new FlagChanges(this, 'FlagChanges', settings.environment, flagChanged);
     const { all } = new MigrationAlarms(this, 'Alarms', { foundation, workflows, flagChanged });

@@ -119,7 +119,10 @@ describe.each(ALL)('%s', (folder) => {
   });
 
   it('may do on anything only what has nothing to name, and that not by its own code', () => {
-    const wide = permissions(folder).filter(({ resource }) => resource.includes('*'));
+    // A prefix in a bucket of the stack's own names something.
+    const wide = permissions(folder).filter(({ resource }) =>
+      resource.replace('/reports/*', '').includes('*'),
+    );
     const unconditional = wide.filter(
       ({ effect, condition }) => effect === 'Allow' && condition === undefined,
     );
@@ -180,6 +183,7 @@ describe('what a function may do of its own', () => {
     ['phase7-cleanup', READS],
     ['rollback', [...READS, 'ssm:PutParameter']],
     ['flag-changed', [...READS, 'ssm:PutParameter']],
+    ['reports', ['kms:GenerateDataKey', 's3:PutObject']],
   ])('%s: %j', (folder, expected) => {
     const actions = permissions(folder)
       .filter(({ effect, action }) => effect === 'Allow' && !COMMON.test(action))
@@ -264,6 +268,16 @@ describe('what a function may do of its own', () => {
     // What an operator redrives.
     expect(sentTo('phase5-queues')).toEqual(['JobsQueue']);
     expect(sentTo('phase5-relay')).toEqual(['EventsQueue']);
+  });
+
+  it('reports are put beside the archive of executions, under a prefix of their own', () => {
+    const [put] = allowed('reports', 's3:');
+    expect(put?.resource).toMatch(/ReportsBucket.*\/reports\/\*/);
+    expect(functionOf('reports').Properties).toMatchObject({
+      Environment: {
+        Variables: { REPORT_BUCKET: { Ref: expect.stringMatching(/^ReportsBucket/) } },
+      },
+    });
   });
 
   it('the API and its check announce the same end of the legacy routes', () => {

@@ -69,6 +69,7 @@ th, td { text-align: left; vertical-align: top; padding: .38rem 1.3rem .38rem 0;
 thead th { color: var(--soft); font-size: .84rem; font-weight: 600; }
 .figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 time { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.repeated { display: block; color: var(--soft); font-size: .86rem; max-width: 16rem; }
 .details { color: var(--soft); font-size: .86rem; }
 .details span { display: inline-block; margin-right: .6rem; }
 .details b { font-weight: 500; color: var(--ink); overflow-wrap: anywhere; }

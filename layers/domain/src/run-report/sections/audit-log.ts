@@ -6,13 +6,22 @@ import { moment, number, plural } from '../words.ts';
 const when = ({ at, until, times }: ReportedEvent): Markup =>
   until === null
     ? moment(at)
-    : html`${moment(at)} to ${moment(until)} (${number(times)} times, the last is shown)`;
+    : html`${moment(at)} <span class="repeated">to ${moment(until)}, ${number(times)} times; the last is shown</span>`;
+
+const DIGEST = /^[0-9a-f]{64}$/;
+
+const valueOf = (value: string | number | boolean): string => {
+  if (typeof value === 'number') return number(value);
+  // In whole it stands at the sign-off.
+  const text = String(value);
+  return DIGEST.test(text) ? `${text.slice(0, 16)}…` : text;
+};
 
 const details = ({ detail }: ReportedEvent): Markup | string => {
   const entries = Object.entries(detail);
   return entries.length === 0
     ? '–'
-    : html`<span class="details">${entries.map(([name, value]) => html`<span>${name} <b>${typeof value === 'number' ? number(value) : String(value)}</b></span> `)}</span>`;
+    : html`<span class="details">${entries.map(([name, value]) => html`<span>${name} <b>${valueOf(value)}</b></span> `)}</span>`;
 };
 
 /** What was done, by whom, in order. */

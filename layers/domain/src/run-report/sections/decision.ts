@@ -57,9 +57,8 @@ export const decision = ({ analysis }: RunReport): Markup | undefined => {
       ['Expected time of the copy', duration(estimate.seconds)],
       ['Expected disk', bytes(estimate.diskBytes)],
       ['Expected write-ahead log', bytes(estimate.walBytes)],
-      ['These figures rest on', estimate.basis],
     ],
-  )}`;
+  )}<p class="basis">The expectations rest on ${estimate.basis}.</p>`;
 };
 
 /** Who approved which digest, when; and who began and drove the batch. */

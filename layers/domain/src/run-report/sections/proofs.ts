@@ -11,7 +11,7 @@ export const parity = ({ parity: given }: RunReport): Markup | undefined => {
   if (given === null) return undefined;
   const { runs, cells, mismatches, sampledRows, sampledMismatches } = given;
   const grid = parityGrid(cells);
-  return html`<p>Every row of both old tables is compared with its row in the new one, all columns. Each square is a part of a table, in the order of its keys; they show the last comparison.</p>${grid === undefined ? '' : html`${LEGEND}${grid}`}${table(
+  return html`<p>Every row of both old tables is compared with its row in the new one, all columns. Each square is a part of a table, in the order of its keys; they show the last comparison. What differs on the way is brought into step from the store that production writes to, and everything is compared again.</p>${grid === undefined ? '' : html`${LEGEND}${grid}`}${table(
     {
       caption: 'Comparisons of every row',
       head: ['Begun (UTC)', 'Stage', 'Finished (UTC)', 'Compared', 'Differ'],

@@ -18,7 +18,7 @@ export const service = (report: RunReport): Markup | undefined => {
       ? undefined
       : html`${contract(report)}<p>How long requests took is not part of this report: nobody measured them from outside. The dashboard and the access log of the API have it.</p>`;
   const { latency, writes, reads } = clients;
-  return html`${contract(report)}${latencyPlot(latency) ?? ''}<p class="legend-text">● half of the requests within · ■ 99 of 100 within · | the longest; the scale is logarithmic.</p>${table(
+  return html`${contract(report)}${latencyPlot(latency) ?? ''}<p class="legend-text">● half of the requests within · □ 99 of 100 within · | the longest; the scale is logarithmic.</p>${table(
     {
       caption: 'Requests by part of the run',
       head: ['Part', 'Requests', 'Failed', 'Half within', '99 of 100 within', 'Longest'],
