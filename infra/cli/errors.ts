@@ -37,3 +37,10 @@ export class NotYet extends UnifiedKitsError {
 
 /** A function, or an execution, ended with an error; it has that error's own name. */
 export class RemoteError extends UnifiedKitsError {}
+
+/** The operator does not wait any longer. */
+export class Interrupted extends UnifiedKitsError {
+  constructor(message: string) {
+    super('Interrupted', message);
+  }
+}

@@ -29,6 +29,7 @@ Exit codes:
 const BY_NAME: Readonly<Record<string, ExitCode>> = {
   UsageError: EXIT.usage,
   InvalidInput: EXIT.usage,
+  Interrupted: EXIT.interrupted,
   AbortError: EXIT.interrupted,
   NotConfirmed: EXIT.notConfirmed,
   NoSystem: EXIT.noSystem,

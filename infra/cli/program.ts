@@ -1,7 +1,16 @@
 import { userInfo } from 'node:os';
+import tab from '@bomb.sh/tab/commander';
 import { Command, Option } from 'commander';
 import { examples } from './arguments.ts';
+import { cutoverCommand } from './commands/cutover.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { flagsCommand } from './commands/flags.ts';
 import { jobsCommand } from './commands/jobs.ts';
+import { batchesCommand, eventsCommand } from './commands/lists.ts';
+import { analyseCommand, approveCommand, reportCommand } from './commands/reports.ts';
+import { rollbackCommand } from './commands/rollback.ts';
+import { statusCommand } from './commands/status.ts';
+import { pauseCommand, resumeCommand } from './commands/workers.ts';
 import type { Run } from './context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 
@@ -19,7 +28,21 @@ const ENVIRONMENT_HELP = `
 Environment: KITS_ENVIRONMENT, KITS_ACTOR, NO_COLOR, and what the AWS SDK reads (AWS_REGION, AWS_PROFILE …).
 A local system that is up (npm start -- serve) is taken unless another environment is named.`;
 
-const COMMANDS = [jobsCommand];
+const COMMANDS = [
+  analyseCommand,
+  reportCommand,
+  approveCommand,
+  cutoverCommand,
+  rollbackCommand,
+  statusCommand,
+  flagsCommand,
+  batchesCommand,
+  eventsCommand,
+  pauseCommand,
+  resumeCommand,
+  jobsCommand,
+  doctorCommand,
+];
 
 /** The whole command line. `run` is called by the command that is asked for. */
 export const kitsProgram = (run: Run): Command => {
@@ -44,5 +67,6 @@ export const kitsProgram = (run: Run): Command => {
     for (const one of [made, ...made.commands]) one.copyInheritedSettings(program);
     program.addCommand(made);
   }
+  tab(program, { completionCommandName: 'completion' });
   return program;
 };

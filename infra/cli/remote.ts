@@ -1,13 +1,11 @@
 import type { ExecutionStatus } from '@aws-sdk/client-sfn';
 import type { FlagStore } from '../../functions/runtime/flag-store.ts';
-import type { Workflow, WorkflowFunction } from '../workflows/load-workflow.ts';
+import type { Workflow } from '../workflows/load-workflow.ts';
 import { RemoteError } from './errors.ts';
 import type { Place } from './place/place.ts';
 
-/** The functions that operators call. */
-export type OperatedFunction =
-  | Extract<WorkflowFunction, 'phase0-analysis' | 'phase5-queues'>
-  | 'operations';
+/** The functions that operators call from here. */
+export type OperatedFunction = 'operations' | 'phase0-analysis' | 'phase5-queues' | 'reports';
 
 /** An execution of a workflow as Step Functions tells of it. */
 export interface Execution {

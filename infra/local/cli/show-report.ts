@@ -18,7 +18,10 @@ const headline = (finding: Finding): string[] => {
 };
 
 /** Shows an operator what the analysis found: keys and advice, never a row's content. */
-export const showReport = (screen: Screen, { id, digest, analysis }: Report): void => {
+export const showReport = (
+  screen: Pick<Screen, 'line' | 'good' | 'bad' | 'dim'>,
+  { id, digest, analysis }: Pick<Report, 'id' | 'digest' | 'analysis'>,
+): void => {
   const { findings, verdict, sources, estimate } = analysis;
   const shown = findings.filter(({ severity }) => severity !== 'info');
   screen.line(
