@@ -28,21 +28,26 @@ const databaseName = z
 const hostName = z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, 'a host name');
 
 /** An RDS instance that the database stack makes, in a network of its own. */
-const newDatabase = z.strictObject({
-  kind: z.literal('new'),
-  instanceType: z
-    .string()
-    .regex(/^[a-z][a-z0-9]+\.[a-z0-9]+$/, 'like "t4g.medium"')
-    .default('t4g.medium'),
-  storageGib: z.int().min(20).max(65_536).default(50),
-  /** Storage grows up to this by itself: the copy doubles what the kits take. */
-  mostStorageGib: z.int().min(22).max(65_536).default(500),
-  multiAz: z.boolean().default(true),
-  backupDays: z.int().min(1).max(35).default(14),
-  databaseName: databaseName.default('kits'),
-  /** RDS Proxy in front of the service's connections; the migration always connects directly. */
-  proxy: z.boolean().default(false),
-});
+const newDatabase = z
+  .strictObject({
+    kind: z.literal('new'),
+    instanceType: z
+      .string()
+      .regex(/^[a-z][a-z0-9]+\.[a-z0-9]+$/, 'like "t4g.medium"')
+      .default('t4g.medium'),
+    storageGib: z.int().min(20).max(65_536).default(50),
+    /** Storage grows up to this by itself: the copy doubles what the kits take. */
+    mostStorageGib: z.int().min(22).max(65_536).default(500),
+    multiAz: z.boolean().default(true),
+    backupDays: z.int().min(1).max(35).default(14),
+    databaseName: databaseName.default('kits'),
+    /** RDS Proxy in front of the service's connections; the migration always connects directly. */
+    proxy: z.boolean().default(false),
+  })
+  .refine(({ storageGib, mostStorageGib }) => 10 * mostStorageGib >= 11 * storageGib, {
+    path: ['mostStorageGib'],
+    message: 'at least a tenth more than storageGib, or RDS refuses it',
+  });
 
 /** A database that is there already, and the network it is in. */
 const existingDatabase = z.strictObject({
@@ -53,7 +58,10 @@ const existingDatabase = z.strictObject({
   /** Where the service connects instead of `host`: an RDS Proxy, say. */
   serviceHost: hostName.optional(),
   vpcId: idOf('vpc'),
-  subnetIds: z.array(idOf('subnet')).min(1),
+  subnetIds: z
+    .array(idOf('subnet'))
+    .min(1)
+    .refine((ids) => new Set(ids).size === ids.length, 'each subnet once'),
   /** The database's own: the functions' security group is let in on `port`. */
   securityGroupId: idOf('sg'),
   /** Secrets with `username` and `password`, one for each login. */

@@ -63,6 +63,18 @@ describe('the settings of a deployment', () => {
     expect(() => readSettings(faulty)).toThrow(/regoin/);
   });
 
+  it('are refused where AWS would refuse them in the middle of a deployment', () => {
+    const database = (given: object) => () => readSettings({ dev: { database: given } });
+    expect(database({ kind: 'new', storageGib: 200, mostStorageGib: 210 })).toThrow(
+      /a tenth more than storageGib.*\n.*database\.mostStorageGib/,
+    );
+    expect(database({ kind: 'new', storageGib: 200, mostStorageGib: 220 })).not.toThrow();
+    const twice = Array(2).fill('subnet-0123456789abcdef0');
+    expect(database({ ...existing, subnetIds: twice })).toThrow(
+      /each subnet once.*\n.*database\.subnetIds/,
+    );
+  });
+
   it('in cdk.json are valid for dev and prod, and prod survives the loss of a zone', () => {
     const { context } = JSON.parse(readFileSync('cdk.json', 'utf8'));
     const [dev, prod] = ['dev', 'prod'].map((name) => readSettings(context[SETTINGS_KEY], name));
