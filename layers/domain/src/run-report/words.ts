@@ -13,7 +13,7 @@ export const plural = (value: number, one: string, many = `${one}s`): string =>
 /** A length of time in the two units that matter. */
 export const duration = (seconds: number): string => {
   if (seconds < 1) return `${number(seconds * 1000)} ms`;
-  if (seconds < 60) return `${FINE.format(seconds)} s`;
+  if (seconds < 59.95) return `${FINE.format(seconds)} s`;
   const whole = Math.round(seconds);
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   const minutes = Math.round(whole / 60);

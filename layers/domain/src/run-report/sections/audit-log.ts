@@ -10,7 +10,7 @@ const when = ({ at, until, times }: ReportedEvent): Markup =>
 
 const DIGEST = /^[0-9a-f]{64}$/;
 
-const valueOf = (value: string | number | boolean): string => {
+const shownValue = (value: string | number | boolean): string => {
   if (typeof value === 'number') return number(value);
   // In whole it stands at the sign-off.
   const text = String(value);
@@ -21,7 +21,7 @@ const details = ({ detail }: ReportedEvent): Markup | string => {
   const entries = Object.entries(detail);
   return entries.length === 0
     ? '–'
-    : html`<span class="details">${entries.map(([name, value]) => html`<span>${name} <b>${valueOf(value)}</b></span> `)}</span>`;
+    : html`<span class="details">${entries.map(([name, value]) => html`<span>${name} <b>${shownValue(value)}</b></span> `)}</span>`;
 };
 
 /** What was done, by whom, in order. */
