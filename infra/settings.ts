@@ -75,6 +75,15 @@ const existingDatabase = z.strictObject({
   routeTableIds: z.array(idOf('rtb')).default([]),
 });
 
+/** Who issues the API's tokens, and for whom. */
+const api = z.strictObject({
+  issuer: z.url({ protocol: /^https$/ }),
+  audience: z.array(z.string().min(1)).min(1),
+  /** What the legacy routes announce of themselves: since when they are deprecated, and until when they last. */
+  legacyDeprecated: z.iso.date().optional(),
+  legacySunset: z.iso.date().optional(),
+});
+
 const environment = z.strictObject({
   account: z
     .string()
@@ -89,23 +98,23 @@ const environment = z.strictObject({
   mapping: z.string().min(1).optional(),
   /** Availability zones that have endpoints: one is cheaper, two survive the loss of one. */
   endpointZones: z.int().min(1).max(2).default(2),
-  /** Who issues the API's tokens, and for whom. Without it no API is deployed. */
-  api: z
-    .strictObject({
-      issuer: z.url({ protocol: /^https$/ }),
-      audience: z.array(z.string().min(1)).min(1),
-      /** What the legacy routes announce of themselves: since when they are deprecated, and until when they last. */
-      legacyDeprecated: z.iso.date().optional(),
-      legacySunset: z.iso.date().optional(),
-    })
-    .optional(),
+  /** Without it no API is deployed. */
+  api: api.optional(),
   /** Gets every alarm, once the subscription is confirmed. */
   alarmEmail: z.email().optional(),
   /** Where RUNBOOK.md can be read; alarms link its headings. */
   runbookUrl: z.string().min(1).default('RUNBOOK.md'),
 });
 
-export type ApiSettings = NonNullable<z.output<typeof environment>['api']>;
+export type ApiSettings = z.output<typeof api>;
+
+/** Every setting's name, for the documentation to be held against. */
+export const SETTING_NAMES: readonly string[] = [
+  environment,
+  newDatabase,
+  existingDatabase,
+  api,
+].flatMap(({ shape }) => Object.keys(shape));
 
 /** What the functions are told of the legacy routes' end; they have dates of their own otherwise. */
 export const legacyApiVariables = (api: ApiSettings | undefined): Record<string, string> => ({
