@@ -167,7 +167,7 @@ describe('a migration by the command line alone', () => {
   it('report writes the whole run as one page', async () => {
     const file = join(cli.dataDirectory, 'run.html');
     const { code, output } = await kits('report', batch, '--html', file);
-    expect([code, output]).toEqual([0, `report of run ${batch} (under-way) in ${file}\n`]);
+    expect([code, output]).toEqual([0, `report of run ${batch} (served) in ${file}\n`]);
     expect(await readFile(file, 'utf8')).toMatch(/^<!doctype html>/i);
   });
 

@@ -123,9 +123,9 @@ describe('the windows of requests', () => {
 });
 
 describe('the screen', () => {
-  const written = (terminal: boolean) => {
+  const written = (terminal: boolean, environment: NodeJS.ProcessEnv = {}) => {
     const stream = Object.assign(new PassThrough(), { isTTY: terminal, columns: 80 });
-    const screen = openScreen(stream as unknown as NodeJS.WriteStream);
+    const screen = openScreen(stream as unknown as NodeJS.WriteStream, environment);
     return { screen, text: () => String(stream.read() ?? '') };
   };
 
@@ -138,13 +138,21 @@ describe('the screen', () => {
     expect(text()).toBe('copying 1 %\ndraining\ndone\n');
   });
 
-  it('keeps one line up to date on a terminal, and never lets it wrap', () => {
+  it('draws one picture over the other on a terminal, and a line in their place', () => {
     const { screen, text } = written(true);
-    screen.status('copy', 'x'.repeat(200));
+    screen.draw(['one', 'two']);
+    screen.draw(['three']);
     screen.line('done');
-    const [status, , last] = text().split('\r');
-    expect(status).toBe('');
-    expect(last).toContain('done\n');
+    expect(text()).toBe(
+      'one\u001b[K\ntwo\u001b[K\n\u001b[J\u001b[2Athree\u001b[K\n\u001b[J\u001b[1A\u001b[Jdone\n',
+    );
+  });
+
+  it('takes a terminal of CI for a log', () => {
+    expect([written(true).screen.terminal, written(true, { CI: 'true' }).screen.terminal]).toEqual([
+      true,
+      false,
+    ]);
   });
 });
 

@@ -55,7 +55,8 @@ const follow = async (
   executionArn: string,
 ): Promise<void> => {
   const began = performance.now();
-  const watching = watch(screen, db, system.sfn, executionArn, counters);
+  const workflow = name === 'rollback' ? 'rollback' : 'cutover';
+  const watching = watch({ screen, db, system, workflow, executionArn, counters });
   try {
     const { status, error, cause } = await system.waitForExecution(executionArn);
     if (status !== 'SUCCEEDED')

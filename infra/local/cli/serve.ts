@@ -108,7 +108,14 @@ export const serve = async (
   cleanup.add(await announce(directory, system, ENVIRONMENT));
   const { stage } = await db.transaction({ readOnly: true }, readStage);
   const owners = await ownersOf(prepared);
-  for (const line of await servedLines({ system, binding, owners, stage, logFile }))
+  for (const line of await servedLines({
+    system,
+    binding,
+    owners,
+    stage,
+    logFile,
+    dataDirectory: options.dataDirectory,
+  }))
     screen.line(line);
   return new Promise(() => {});
 };

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Binding } from '@unified-kits/data';
 import type { Caller, Source } from '@unified-kits/domain';
 import type { System } from '../system.ts';
@@ -16,6 +17,8 @@ interface Served {
   readonly owners: Owners;
   readonly stage: string;
   readonly logFile: string;
+  /** Where the system keeps its state; undefined for the default. */
+  readonly dataDirectory: string | undefined;
 }
 
 const TOKEN_HOURS = 12;
@@ -82,6 +85,12 @@ const curlLines = async (
   ];
 };
 
+/** With the option that finds this system, where that is not the default. */
+const kitsLines = (dataDirectory: string | undefined): string[] => {
+  const kits = `npx kits${dataDirectory === undefined ? '' : ` --data-dir ${quoted(resolve(dataDirectory))}`}`;
+  return [`${kits} analyse`, `${kits} approve …`, `${kits} cutover`, `${kits} status --watch`];
+};
+
 const operatorLines = ({ aws, stateMachineArns, service }: System): string[] => {
   const { accessKeyId, secretAccessKey } = aws.credentials;
   const start = (input: object, machine = '"$CUTOVER"') =>
@@ -106,7 +115,7 @@ const operatorLines = ({ aws, stateMachineArns, service }: System): string[] => 
 
 /** How to use and to operate a system that is up; `logFile` is where its functions write. */
 export const servedLines = async (served: Served): Promise<string[]> => {
-  const { system, owners, stage, logFile } = served;
+  const { system, owners, stage, logFile, dataDirectory } = served;
   const { api, aws } = system;
   if (api === undefined) throw new TypeError('a system that serves has an API');
   const kits = [owners.kit, owners.practitioner_kits].filter((kit) => kit !== undefined);
@@ -139,7 +148,10 @@ export const servedLines = async (served: Served): Promise<string[]> => {
       ...(requests[index] ?? []),
     ]),
     '',
-    '# As the operator, with the AWS CLI (an SDK takes the same endpoint, region and keys):',
+    '# As the operator (--help tells all of it; each says what comes next):',
+    ...kitsLines(dataDirectory),
+    '',
+    '# The same with the AWS CLI (an SDK takes the same endpoint, region and keys):',
     ...operatorLines(system),
     '',
     'Ctrl-C ends it; data, flags and the key of the tokens are kept.',

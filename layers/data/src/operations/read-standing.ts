@@ -83,7 +83,7 @@ const read = async (session: Session, events: number): Promise<MigrationStanding
     parityExact: proof?.mismatched === 0,
     checks: await readChecks(session, { batchId, stage }),
     workersPaused: (await readPause(session)) !== undefined,
-    events: events === 0 ? [] : await listEvents(session, { limit: events }),
+    events: events === 0 ? [] : await listEvents(session, { limit: events, notable: true }),
   };
 };
 
