@@ -1,0 +1,277 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Source, Store } from '@unified-kits/domain';
+import pg from 'pg';
+import type { Assignment, History, Outcome, Returned } from './history.ts';
+import type { KnownKit } from './kits-known.ts';
+import { CLIENTS, PRACTITIONERS } from './server.ts';
+
+export const ISOLATIONS = ['read committed', 'repeatable read', 'serializable'] as const;
+type Isolation = (typeof ISOLATIONS)[number];
+
+export interface SqlClientOptions {
+  readonly name: string;
+  /** A login of the service, which the fence does not let through. */
+  readonly url: string;
+  readonly history: History;
+  readonly random: () => number;
+  /** Kits of which this client alone writes the kit type. */
+  readonly kits: readonly KnownKit[];
+  /** Kits that it may delete, as nobody else asks for them. */
+  readonly deletable: readonly KnownKit[];
+}
+
+/** A store that is not authoritative now, or not there yet. */
+const ELSEWHERE = ['KF001', '42P01'];
+/** Undone through no fault of the client's. */
+const UNDONE = [
+  '40001',
+  '40P01',
+  '55P03',
+  '57014',
+  '57P01',
+  '57P02',
+  '57P03',
+  '53300',
+  '25P02',
+  '25P03',
+];
+const MOST_TRIES = 60;
+
+/** Nothing is there to write: an old snapshot may not show a row that was mirrored since. */
+class NotThere extends Error {
+  override readonly name = 'NotThere';
+}
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof pg.DatabaseError ? error.code : undefined;
+
+/** The store that a table of an error is of. */
+const storeOf = (table: string | undefined): Store | undefined => {
+  if (table === undefined) return undefined;
+  return table === 'kits' ? 'kits' : 'legacy';
+};
+
+/**
+ * A service of the organisation that knows nothing of ours but what README says: a write that is refused with
+ * KF001 belongs into the other store.
+ */
+export class SqlClient {
+  readonly #options: SqlClientOptions;
+  readonly #own: KnownKit[];
+  #session: pg.Client | undefined;
+  #store: Store = 'legacy';
+  #writes = 0;
+
+  constructor(options: SqlClientOptions) {
+    this.#options = options;
+    this.#own = [...options.deletable];
+  }
+
+  #dice(limit: number): number {
+    return Math.floor(this.#options.random() * limit);
+  }
+
+  #stamp(): string {
+    this.#writes += 1;
+    return `${this.#options.name}-${this.#writes}`;
+  }
+
+  async #connected(): Promise<pg.Client> {
+    if (this.#session !== undefined) return this.#session;
+    const client = new pg.Client({
+      connectionString: this.#options.url,
+      application_name: 'prove-sql',
+      connectionTimeoutMillis: 5_000,
+    });
+    client.on('error', () => {
+      if (this.#session === client) this.#session = undefined;
+    });
+    await client.connect();
+    await client.query(`set lock_timeout = '3s'; set statement_timeout = '8s'`);
+    this.#session = client;
+    return client;
+  }
+
+  async #disconnect(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.end().catch(() => undefined);
+  }
+
+  /** One transaction on the store that will have it; tried again for as long as it surely had no effect. */
+  async #transaction(
+    isolation: Isolation,
+    holdMs: number,
+    work: (session: pg.Client, store: Store) => Promise<void>,
+  ): Promise<{ outcome: Outcome } & Pick<Returned, 'fault' | 'refusedBy'>> {
+    for (let tries = 1; ; tries += 1) {
+      let committing = false;
+      const store = this.#store;
+      try {
+        const session = await this.#connected();
+        await session.query(`begin isolation level ${isolation}`);
+        // Where a snapshot holds for the whole transaction it is taken here, and grows old.
+        await session.query('select count(*) from users');
+        if (tries === 1) await sleep(holdMs);
+        await work(session, store);
+        committing = true;
+        await session.query('commit');
+        return { outcome: 'ok' };
+      } catch (error) {
+        const code = codeOf(error);
+        // A refusal that came with the commit is one, too.
+        const lost = code === undefined || code.startsWith('57P') || code.startsWith('08');
+        if (committing && lost && !(error instanceof NotThere)) {
+          await this.#disconnect();
+          return { outcome: 'unknown', fault: `commit: ${code ?? 'connection lost'}` };
+        }
+        if (lost && !(error instanceof NotThere)) await this.#disconnect();
+        else await this.#session?.query('rollback').catch(() => this.#disconnect());
+        if (code !== undefined && ELSEWHERE.includes(code))
+          this.#store = store === 'legacy' ? 'kits' : 'legacy';
+        else if (
+          (code !== undefined && !UNDONE.includes(code) && !lost) ||
+          (error instanceof NotThere && isolation === 'read committed')
+        ) {
+          const table = error instanceof pg.DatabaseError ? error.table : undefined;
+          const other = storeOf(table);
+          return {
+            outcome: 'failed',
+            fault: code ?? 'not there',
+            ...(table !== undefined && other !== undefined && other !== store
+              ? { refusedBy: table }
+              : {}),
+          };
+        }
+        if (tries >= MOST_TRIES) return { outcome: 'failed', fault: code ?? 'connection lost' };
+        await sleep(5 + 30 * this.#options.random());
+      }
+    }
+  }
+
+  async #written(
+    writes: readonly Assignment[],
+    work: (session: pg.Client, store: Store) => Promise<void>,
+  ): Promise<boolean> {
+    const { history, name } = this.#options;
+    const op = history.invoke(name, { do: 'write', by: 'sql', writes });
+    const isolation = ISOLATIONS[this.#dice(ISOLATIONS.length)] ?? 'read committed';
+    const holdMs = this.#dice(4) === 0 ? this.#dice(400) : this.#dice(10);
+    const { outcome, ...more } = await this.#transaction(isolation, holdMs, work);
+    const gone = more.fault === 'not there';
+    history.returned(op, outcome, {
+      ...more,
+      ...(gone ? { seen: Object.fromEntries(writes.map(({ kit }) => [kit, null])) } : {}),
+    });
+    return outcome === 'ok';
+  }
+
+  async #set(session: pg.Client, store: Store, kit: KnownKit, value: string): Promise<void> {
+    const { rowCount } =
+      store === 'legacy'
+        ? await session.query(`update ${kit.source} set kit_type = $2 where id::text = $1`, [
+            kit.id,
+            value,
+          ])
+        : await session.query(
+            `update kits set kit_type = $3 where source = $2 and legacy_id = $1`,
+            [kit.id, kit.source, value],
+          );
+    if (rowCount !== 1) throw new NotThere(`${rowCount} rows`);
+  }
+
+  /** One kit or two, of which either both are changed or none. */
+  async #change(): Promise<void> {
+    const all = [...this.#options.kits, ...this.#own];
+    const first = all[this.#dice(all.length)];
+    const second = all[this.#dice(all.length)];
+    const chosen = [first, ...(this.#dice(2) === 0 && second !== first ? [second] : [])]
+      .filter((kit) => kit !== undefined)
+      // In one order, as who does not want to deadlock does.
+      .toSorted((one, other) => (one.number < other.number ? -1 : 1));
+    const stamp = this.#stamp();
+    await this.#written(
+      chosen.map(({ number }) => ({ kit: number, field: 'kitType', value: stamp })),
+      async (session, store) => {
+        for (const kit of chosen) await this.#set(session, store, kit, stamp);
+      },
+    );
+  }
+
+  async #insertOne(
+    session: pg.Client,
+    store: Store,
+    source: Source,
+    number: string,
+    stamp: string,
+    owner: string,
+  ): Promise<string> {
+    const column = source === 'kit' ? 'user_id' : 'practitioner_id';
+    const { rows } =
+      store === 'legacy'
+        ? await session.query(
+            `insert into ${source} (kit_number, ${column}, kit_type) values ($1, md5($2)::uuid, $3) returning id::text`,
+            [number, owner, stamp],
+          )
+        : await session.query(
+            `insert into kits (kit_number, owner_type, ${column}, kit_type, status) values ($1, '${source === 'kit' ? 'client' : 'practitioner'}', md5($2)::uuid, $3, 'created') returning legacy_id as id`,
+            [number, owner, stamp],
+          );
+    return rows[0].id;
+  }
+
+  /** Two kits at once, one of each owner type, or one. */
+  async #insert(): Promise<void> {
+    const stamp = this.#stamp();
+    const sources: readonly Source[] =
+      this.#dice(2) === 0 ? ['kit', 'practitioner_kits'] : ['practitioner_kits'];
+    const numbered = sources.map((source, index) => ({ source, number: `S-${stamp}-${index}` }));
+    let made: KnownKit[] = [];
+    const ok = await this.#written(
+      numbered.flatMap(({ number }) => [
+        { kit: number, field: 'exists' as const, value: 'yes' },
+        { kit: number, field: 'kitType' as const, value: stamp },
+      ]),
+      async (session, store) => {
+        made = [];
+        for (const { source, number } of numbered) {
+          // Owners who ask for nothing, and a practitioner whose user changes.
+          const owner =
+            source === 'kit' ? `user${CLIENTS}` : `practitioner${this.#dice(PRACTITIONERS)}`;
+          const id = await this.#insertOne(session, store, source, number, stamp, owner);
+          made.push({ number, source, id, kitsId: undefined });
+        }
+      },
+    );
+    if (ok) this.#own.push(...made);
+  }
+
+  async #delete(): Promise<void> {
+    const [kit] = this.#own.splice(this.#dice(this.#own.length), 1);
+    if (kit === undefined) return;
+    await this.#written(
+      [{ kit: kit.number, field: 'exists', value: 'no' }],
+      async (session, store) => {
+        const { rowCount } =
+          store === 'legacy'
+            ? await session.query(`delete from ${kit.source} where id::text = $1`, [kit.id])
+            : await session.query('delete from kits where source = $1 and legacy_id = $2', [
+                kit.source,
+                kit.id,
+              ]);
+        if (rowCount !== 1) throw new NotThere(`${rowCount} rows`);
+      },
+    );
+  }
+
+  async run(signal: AbortSignal, pauseMs: number): Promise<void> {
+    while (!signal.aborted) {
+      const die = this.#dice(100);
+      if (die < 22) await this.#insert();
+      else if (die < 40) await this.#delete();
+      else await this.#change();
+      await sleep(pauseMs * this.#options.random() * 2);
+    }
+    await this.#disconnect();
+  }
+}
