@@ -53,5 +53,6 @@ export const SERVICE_METRICS = {
   jobsByKitsId: of('phase5-jobs', METRICS.JobsByKitsId),
   jobsByLegacyId: of('phase5-jobs', METRICS.JobsByLegacyId),
   jobsByKitNumber: of('phase5-jobs', METRICS.JobsByKitNumber),
+  jobsConflicting: of('phase5-jobs', METRICS.JobsConflicting),
   eventsRelayed: of('phase5-relay', METRICS.EventsRelayed),
 } as const satisfies Readonly<Record<string, FunctionMetric>>;

@@ -113,6 +113,7 @@ export class KitsDashboard extends Dashboard {
           metric(SERVICE_METRICS.jobsByKitsId),
           metric(SERVICE_METRICS.jobsByLegacyId),
           metric(SERVICE_METRICS.jobsByKitNumber),
+          metric(SERVICE_METRICS.jobsConflicting),
         ]),
         graph(
           'Queues',
@@ -123,6 +124,10 @@ export class KitsDashboard extends Dashboard {
             jobs.deadLetters.metricApproximateNumberOfMessagesVisible({
               ...visible,
               label: 'Dead jobs',
+            }),
+            events.deadLetters.metricApproximateNumberOfMessagesVisible({
+              ...visible,
+              label: 'Dead events',
             }),
           ],
           [

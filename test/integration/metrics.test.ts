@@ -50,11 +50,12 @@ const workAtJobs = async (): Promise<void> => {
     byKitsId,
     statusJob('by-legacy-id', { kitId: '9' }),
     statusJob('by-number', { kitNumber: 'K13' }),
+    statusJob('conflicting', { kitId: '17', kitNumber: 'K21' }),
     'garbage',
   ]);
   await eventually(
     () => rig.handled(),
-    ({ length }) => length === 3,
+    ({ length }) => length === 4,
   );
   await rig.send([byKitsId, statusJob('stale', rows[0], 'registered', '2020-01-01T00:00:00Z')]);
 };
