@@ -23,6 +23,8 @@ const event = z.discriminatedUnion('action', [
     batchId: z.uuid().optional(),
     /** The id of an event: those before it. */
     before: z.int().positive().optional(),
+    /** Without those that only keep count of time and progress. */
+    notable: z.boolean().default(false),
   }),
   /** The newest report by default. */
   z.object({ action: z.literal('report'), reportId: z.uuid().optional() }),

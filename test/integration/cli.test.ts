@@ -1,17 +1,25 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { asDocumented, documentedCommands } from '../support/documented-commands.ts';
 import { type JobsSystem, jobsSystem } from '../support/jobs-system.ts';
 import { type KitsCli, kitsCliOf, kitsProcess } from '../support/kits-cli.ts';
 import { eventually, legacyContent, stageOf } from '../support/system.ts';
 
 let rig: JobsSystem;
 let cli: KitsCli;
-let kits: KitsCli['kits'];
+/** Commands that ended as they should, as a document would show them. */
+const executed = new Set<string>();
+const kits: KitsCli['kits'] = async (...args) => {
+  const told = await cli.kits(...args);
+  // The doctor's 1 is an answer, too.
+  if (told.code === 0 || args[0] === 'doctor')
+    for (const command of asDocumented(args)) executed.add(command);
+  return told;
+};
 beforeAll(async () => {
   rig = await jobsSystem(60);
   cli = await kitsCliOf(rig.system, 'test');
-  kits = cli.kits;
 });
 afterAll(async () => {
   await cli?.close();
@@ -100,7 +108,7 @@ describe('a migration by the command line alone', () => {
 
   it('cutover goes as far as it is told, and shows where it is meanwhile', async () => {
     const { code, output, remarks } = await kits(
-      ...['cutover', '--until', 'mirrored', '--yes', reportId, '--wait'],
+      ...['cutover', reportId, '--until', 'mirrored', '--yes', reportId, '--wait'],
     );
     expect(remarks).toMatch(/^started: arn:aws:states:/m);
     expect(remarks).toMatch(/ (legacy|copying|mirrored) {2}cutover: /);
@@ -120,6 +128,15 @@ describe('a migration by the command line alone', () => {
     expect(output).not.toContain('\u001b[');
   });
 
+  it('status --watch writes plain lines for a log until it is interrupted', async () => {
+    const { code, output, remarks } = await kitsProcess([...cli.place, 'status', '--watch'], {
+      interruptAt: 'nothing is running',
+    });
+    expect([code, output]).toEqual([0, '']);
+    expect(remarks).toMatch(/^\d\d:\d\d:\d\d {2}mirrored {2}nothing is running\n$/);
+    executed.add('npx kits status --watch');
+  });
+
   it('flags are shown, set and effective; one that would be put back is refused', async () => {
     const [shown, illegal, unknown, unasked] = await Promise.all([
       kits('flags', 'get'),
@@ -133,16 +150,18 @@ describe('a migration by the command line alone', () => {
     expect(unasked.remarks).toMatch(/unified-reads: false -> true[\s\S]*--yes/);
     expect([illegal.code, unknown.code, unasked.code]).toEqual([3, 2, 4]);
     const [pace, reads] = await Promise.all([
-      kits('flags', 'set', 'shadow-reads=10', 'copy-rows-per-second=5000'),
+      kits('flags', 'set', 'shadow-reads=10', 'copy-rows-per-second=2000'),
       kits('flags', 'set', 'unified-reads=true', '--yes', batch, '--json'),
     ]);
     expect(pace.output).toMatch(
-      /shadow-reads: 0 -> 10\ncopy-rows-per-second: unlimited -> 5000\neffective/,
+      /shadow-reads: 0 -> 10\ncopy-rows-per-second: unlimited -> 2000\neffective/,
     );
     expect(reads.json()).toMatchObject({ stage: 'mirrored', flags: { 'unified-reads': 'true' } });
   });
 
   it('flags switch the writes: the stage follows before the command ends', async () => {
+    await kits('flags', 'set', 'copy-rows-per-second=0');
+    await kits('flags', 'set', 'copy-rows-per-second=unlimited');
     const { code, output } = await kits(
       ...['flags', 'set', 'unified-writes=true', 'dual-write=true', '--yes', batch],
     );
@@ -177,7 +196,9 @@ describe('a migration by the command line alone', () => {
     const unasked = await kits('rollback', batch);
     expect([unasked.code, unasked.remarks]).toEqual([
       4,
-      expect.stringMatching(/^Rolls batch .* back from stage "unified"[\s\S]*every row is compared/),
+      expect.stringMatching(
+        /^Rolls batch .* back from stage "unified"[\s\S]*every row is compared/,
+      ),
     ]);
     const { code, remarks } = await kits('rollback', batch, '--yes', batch, '--wait');
     expect(remarks).toMatch(/rollback: /);
@@ -186,11 +207,13 @@ describe('a migration by the command line alone', () => {
   });
 
   it('batches and events tell what was done, by whom', async () => {
-    const [batches, events, json] = await Promise.all([
+    const [dead, batches, events, json] = await Promise.all([
+      kits('jobs', 'dlq'),
       kits('batches'),
       kits('events', '--limit', '1000'),
       kits('events', '--batch', batch, '--limit', '2', '--json'),
     ]);
+    expect(dead.output).toBe('no dead letters\n');
     expect(batches.output).toMatch(
       new RegExp(`^${batch} +full +rolled-back .* 120 +operator$`, 'm'),
     );
@@ -289,5 +312,24 @@ describe('the way to the system', () => {
     ]);
     expect([both.code, unnamed.code, local.code]).toEqual([2, 2, 5]);
     expect(local.remarks).toMatch(/the local system that is up is "test", not "prod"/);
+  });
+});
+
+describe('README and RUNBOOK', () => {
+  /** What is not typed above, and why. */
+  const ELSEWHERE: readonly (readonly [RegExp, string])[] = [
+    [/^npx kits jobs redrive --reason unknown-kit$/, 'cli-jobs.test.ts'],
+    [/^npm start\b|^npm ci && npm start$|^KITS_MAPPING=.* npm start$/, 'e2e/start, clinic'],
+    [/^npm ci( && npm test)?$/, 'would install, or test, this checkout while it is tested'],
+    [/^npm run (bench|prove)\b/, 'takes minutes'],
+    [/^npm run (synth|mutate|test:emulator)\b/, '.ci/run, or needs a machine of its own'],
+    [/^(npx cdk|aws) /, 'needs an AWS account'],
+  ];
+
+  it('tell nobody to type what no test has typed', () => {
+    const untried = documentedCommands('README.md', 'RUNBOOK.md').filter(
+      (command) => !executed.has(command) && !ELSEWHERE.some(([pattern]) => pattern.test(command)),
+    );
+    expect(untried).toEqual([]);
   });
 });

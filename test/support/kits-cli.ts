@@ -17,20 +17,21 @@ export interface Told {
   json<Value = Record<string, unknown>>(): Value;
 }
 
-type Variables = Readonly<Record<string, string>>;
+export interface KitsOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Interrupts it, as Ctrl-C does, when it has said this. */
+  readonly interruptAt?: string;
+}
 
 /** The command line as a process of its own; what this process's environment says of systems is not passed on. */
 export const kitsProcess = (
   args: readonly string[],
-  {
-    input = '',
-    environment = {},
-  }: { readonly input?: string; readonly environment?: Variables } = {},
+  { environment = {}, interruptAt }: KitsOptions = {},
 ): Promise<Told> => {
   const { DATABASE_URL: _url, KITS_ENVIRONMENT: _name, ...inherited } = process.env;
   const child = spawn(process.execPath, [SCRIPT, ...args], {
     env: { ...inherited, AWS_EC2_METADATA_DISABLED: 'true', ...environment },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   let remarks = '';
@@ -39,8 +40,8 @@ export const kitsProcess = (
   });
   child.stderr.on('data', (chunk) => {
     remarks += chunk;
+    if (interruptAt !== undefined && remarks.includes(interruptAt)) child.kill('SIGINT');
   });
-  child.stdin.end(input);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) =>
@@ -52,6 +53,8 @@ export const kitsProcess = (
 /** The command line beside a system of this process. */
 export interface KitsCli {
   readonly dataDirectory: string;
+  /** What every command begins with: where the system is, and who acts. */
+  readonly place: readonly string[];
   kits(...args: readonly string[]): Promise<Told>;
   close(): Promise<void>;
 }
@@ -59,9 +62,11 @@ export interface KitsCli {
 export const kitsCliOf = async (system: System, environment: string): Promise<KitsCli> => {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'kits-cli-'));
   const withdraw = await announce(dataDirectory, system, environment);
+  const place = ['--data-dir', dataDirectory, '--actor', 'operator'];
   return {
     dataDirectory,
-    kits: (...args) => kitsProcess(['--data-dir', dataDirectory, '--actor', 'operator', ...args]),
+    place,
+    kits: (...args) => kitsProcess([...place, ...args]),
     async close() {
       await withdraw();
       await rm(dataDirectory, { recursive: true, force: true });

@@ -22,6 +22,8 @@ import { flagTexts } from './status.ts';
 const PARAMETERS = FLAG_NAMES.map((name) => FLAG_PARAMETERS[name].parameter);
 const STORE_FLAGS = ['unifiedReads', 'unifiedWrites', 'dualWrite'] as const;
 
+const isStoreFlag = (name: FlagName): boolean => STORE_FLAGS.some((flag) => flag === name);
+
 const get = async (context: Context): Promise<undefined> => {
   const texts = flagTexts(await (await context.remote.flags()).read());
   answer(context, texts, () => table(['FLAG', 'VALUE'], Object.entries(texts)));
@@ -72,7 +74,7 @@ const wishOf = async (context: Context, changes: Partial<Flags>): Promise<Wish> 
 
 /** Whether clients will be read from, or written to, another store; or a migration stopped. */
 const isWeighty = ({ changes, standing }: Wish): boolean =>
-  changes.some((name) => STORE_FLAGS.some((flag) => flag === name)) ||
+  changes.some(isStoreFlag) ||
   (changes.includes('migrationInProgress') && standing?.batch?.endedAt === null);
 
 const planOf = ({ remote }: Context, { before, after, changes, standing, verdict }: Wish) => {
@@ -100,21 +102,24 @@ interface Effect {
  * @throws {Refused} when a flag was put back, with the reason.
  * @throws {NotYet} when they do not agree in time: the wish stands.
  */
-const awaitEffect = async (context: Context, { after }: Wish): Promise<Effect> => {
+const awaitEffect = async (context: Context, { after, changes }: Wish): Promise<Effect> => {
   const { interrupted } = context;
+  const switched = changes.filter(isStoreFlag);
   const until = Date.now() + LONGEST_WAIT_MS;
   const wait = context.remote.place.kind === 'local' ? 100 : 3_000;
   for (;;) {
     const now = await wishOf(context, {});
     const stage = now.standing?.stage ?? 'legacy';
-    if (STORE_FLAGS.some((name) => now.before[name] !== after[name])) {
+    // Only those that were set here: others may be somebody else's, at the same time.
+    if (switched.some((name) => now.before[name] !== after[name])) {
       const { events } = await context.remote.invoke<{
         events: readonly { action: string; detail: { reason?: string } }[];
       }>('operations', { action: 'events', limit: 20 });
       const back = events.find(({ action }) => action.startsWith('flag-put-back'));
       throw new Refused(`put back: ${back?.detail.reason ?? 'kits events says why'}`);
     }
-    if (now.verdict.kind === 'holds') return { stage, flags: now.before };
+    if (now.verdict.kind === 'holds' || !changes.some(isStoreFlag))
+      return { stage, flags: now.before };
     if (Date.now() > until || interrupted.aborted)
       throw new NotYet(
         `the flags are set, and stage "${stage}" still holds: flag-changed tries each minute; kits events and kits doctor say more`,

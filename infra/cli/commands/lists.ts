@@ -39,10 +39,10 @@ export const batchesCommand = (run: Run): Command =>
       }),
     );
 
-/** What an event says besides its name, in one line: ids, counters and keys. */
+/** What an event says besides its name, in one line: ids, counters and keys. ARNs of executions are left to JSON. */
 const detailText = (detail: LoggedEvent['detail']): string =>
   Object.entries(detail)
-    .filter(([, value]) => value !== null)
+    .filter(([name, value]) => value !== null && name !== 'execution')
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ');
 
@@ -67,17 +67,19 @@ interface EventOptions {
   readonly limit: number;
   readonly batch?: string;
   readonly before?: number;
+  readonly all?: true;
 }
 
 const listEvents = async (
   context: Context,
-  { limit, batch: batchId, before }: EventOptions,
+  { limit, batch: batchId, before, all }: EventOptions,
 ): Promise<undefined> => {
   const listed = await context.remote.invoke<{ events: readonly LoggedEvent[] }>(FUNCTION, {
     action: 'events',
     limit,
     batchId,
     before,
+    notable: all !== true,
   });
   answer(context, listed, () => eventLines(listed.events));
 };
@@ -93,5 +95,6 @@ export const eventsCommand = (run: Run): Command =>
         whole(1, Number.MAX_SAFE_INTEGER),
       ),
     )
+    .option('--all', 'those too that only keep count of time and progress')
     .addHelpText('after', examples('events', 'events --limit 200 --json', 'events --before 4711'))
     .action((given: EventOptions) => run((context) => listEvents(context, given)));

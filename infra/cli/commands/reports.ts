@@ -35,7 +35,7 @@ const signOff = ({ id, digest, analysis, approvedAt, approvedBy }: ToldReport): 
     : ['next: correct what it names, then kits analyse'];
 };
 
-const reportLines = ({ out }: Context, report: ToldReport): string[] => {
+const foundLines = ({ out }: Context, report: ToldReport): string[] => {
   const lines: string[] = [];
   showReport(
     {
@@ -46,11 +46,11 @@ const reportLines = ({ out }: Context, report: ToldReport): string[] => {
     },
     report,
   );
-  return [...lines, ...signOff(report)];
+  return lines;
 };
 
 const showOne = (context: Context, report: ToldReport): number | undefined => {
-  answer(context, report, () => reportLines(context, report));
+  answer(context, report, () => [...foundLines(context, report), ...signOff(report)]);
   return report.analysis.verdict === 'GO' ? undefined : EXIT.refused;
 };
 
@@ -122,7 +122,8 @@ const approve = async (
   if (digest === undefined)
     await confirm(context, {
       plan: [
-        ...reportLines(context, report),
+        ...foundLines(context, report),
+        `digest ${report.digest}`,
         '',
         `Approves this report as "${actor}", in ${remote.place.description}.`,
       ],
