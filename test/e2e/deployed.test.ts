@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { ROOT } from '../../infra/code/layers.ts';
 import { type LocalAws, startLocalAws } from '../../infra/local/aws/start.ts';
 import { REFERENCE_SCHEMA } from '../../infra/local/legacy/reference-schema.ts';
+import { type ReportStore, startReportStore } from '../../infra/local/report-store.ts';
 import {
   FUNCTION_PLACEHOLDERS,
   loadWorkflow,
@@ -57,6 +58,7 @@ let address: Awaited<ReturnType<typeof oneAddress>>;
 let deployed: Deployed;
 let sfn: SFNClient;
 let variables: Record<string, string>;
+let reports: ReportStore;
 const machines = new Map<Workflow, string>();
 
 /** Gives the migration's login another password, in the database and in its secret. */
@@ -82,12 +84,15 @@ beforeAll(async () => {
 
   aws = await startLocalAws({ waitScale: 0.01 });
   address = await oneAddress(secrets.endpoint, aws.endpoint);
+  reports = await startReportStore(aws);
   variables = {
     DATABASE_URL: `postgres://localhost:${postgres.port}/postgres`,
     DATABASE_SECRET_ID: SECRET,
     KITS_ENVIRONMENT: 'test',
     NODE_EXTRA_CA_CERTS: join(ROOT, 'test', 'fixtures', 'tls', 'ca.pem'),
     AWS_ENDPOINT_URL: address.endpoint,
+    AWS_ENDPOINT_URL_S3: reports.endpoint,
+    REPORT_BUCKET: reports.bucket,
     AWS_REGION: aws.region,
     AWS_ACCESS_KEY_ID: aws.credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: aws.credentials.secretAccessKey,
@@ -117,6 +122,7 @@ afterAll(async () => {
   sfn?.destroy();
   await aws?.stop();
   address?.close();
+  await reports?.stop();
   await secrets?.close();
   deployed?.remove();
   await postgres?.stop();
@@ -193,8 +199,10 @@ it('migrates and comes back as it is deployed: bundles, layers, a login from a s
   const kits = await postgres.query('select count(*)::int as count from kits');
   expect(kits).toEqual([{ count: 2 * ROWS + 1 }]);
 
-  await execute('rollback', {});
+  const { batchId } = await execute('rollback', {});
   expect(await stage()).toBe('legacy');
+  expect(await reports.read(`reports/${analysisId}.html`)).toContain('GO, awaiting approval');
+  expect(await reports.read(`reports/${batchId}.html`)).toContain('Proof of the rollback');
   expect(await ask('GET', `/kits/${made.body.id}`)).toMatchObject({
     status: 200,
     body: { kitNumber: 'BORN-THERE', kitsId: made.body.kitsId },

@@ -73,10 +73,10 @@ const chooseRun = async (
   return state;
 };
 
-/** Writes the report of a run, and says where it is. */
+/** Writes the report of a run, by default the newest, and says where it is. */
 const reportWritten = async (
   { db, target, screen }: Demo,
-  id: string,
+  id: string | undefined,
   figures?: Figures,
 ): Promise<string> => {
   const path = await writeReport(db, target.stateDirectory, {
@@ -219,7 +219,10 @@ export const run = async (
     figures ??= await migrate(demo);
   } catch (error) {
     // Nothing has begun: the next run analyses afresh.
-    if (error instanceof NoGo) await advance({ step: 'finished' });
+    if (error instanceof NoGo) {
+      await advance({ step: 'finished' });
+      await reportWritten(demo, undefined);
+    }
     throw error;
   }
   if (state.rollback) {

@@ -27,21 +27,21 @@ const named = (path: string): string => {
 /**
  * Writes the report of a run into its directory, for its owner alone.
  *
- * @param report `id` is a batch's, or that of an analysis' report
+ * @param report `id` is a batch's, or that of an analysis' report; without it the newest run's
  * @returns the file's path
  */
 export const writeReport = async (
   db: Database,
   directory: string,
   report: {
-    readonly id: string;
+    readonly id: string | undefined;
     readonly environment: string;
     readonly figures?: Figures | undefined;
   },
 ): Promise<string> => {
   const { id, environment, figures } = report;
   const told = await readRunReport(db, { id, environment });
-  const path = join(directory, `report-${id}.html`);
+  const path = join(directory, `report-${told.id}.html`);
   await writeFile(path, renderRunReport({ ...told, clients: clientFigures(figures) }), {
     mode: 0o600,
   });

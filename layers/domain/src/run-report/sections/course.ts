@@ -3,7 +3,15 @@ import { backlogPlot, ratesOf, throughputPlot } from '../plots.ts';
 import type { RunReport } from '../run-report.ts';
 import { facts, folded, table } from '../tables.ts';
 import { timeline } from '../timeline.ts';
-import { duration, milliseconds, moment, number, phaseWords, STAGE_WORDS } from '../words.ts';
+import {
+  duration,
+  milliseconds,
+  moment,
+  number,
+  phaseWords,
+  plural,
+  STAGE_WORDS,
+} from '../words.ts';
 
 const flips = ({ flips: all }: RunReport): Markup | string =>
   all.length === 0
@@ -29,11 +37,16 @@ const flips = ({ flips: all }: RunReport): Markup | string =>
         ]),
       });
 
+const rehearsed = ({ rehearsal }: RunReport): Markup | string =>
+  rehearsal === null
+    ? ''
+    : html`<p>Before anything else ${plural(rehearsal.rows, 'kit')} were copied, compared and taken back as a rehearsal, on ${moment(rehearsal.at)}.</p>`;
+
 /** Phases and flips over time, as a picture and as tables. */
 export const course = (report: RunReport): Markup | undefined => {
   const { phases } = report;
   if (phases.length === 0 && report.flips.length === 0) return undefined;
-  return html`<p>Times are UTC. Where nobody was at work, the picture is shortened.</p>${timeline(report)}${flips(report)}${table(
+  return html`${rehearsed(report)}<p>Times are UTC. Where nobody was at work, the picture is shortened.</p>${timeline(report)}${flips(report)}${table(
     {
       caption: 'Phases',
       head: ['Phase', 'At work', 'First (UTC)', 'Last (UTC)'],

@@ -22,8 +22,10 @@ const keysOf = ({ keys, count }: Finding): Markup | string =>
     ? ''
     : html`<p class="keys">Keys: ${keys.map((key) => html`<code>${key}</code> `)}${count > keys.length ? html`and ${number(count - keys.length)} more` : ''}</p>`;
 
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 const finding = (one: Finding): Markup =>
-  html`<li class="finding ${one.severity}"><p class="finding-head"><span class="badge">${SEVERITY_WORDS[one.severity]}</span> <strong>${number(one.count)} ${one.title}</strong> <span class="where">in ${whereOf(one)} · ${one.code}</span></p><p>${one.advice}</p>${keysOf(one)}</li>`;
+  html`<li class="finding ${one.severity}"><p class="finding-head"><span class="badge">${SEVERITY_WORDS[one.severity]}</span> <strong>${capital(one.title)}: ${number(one.count)}</strong> <span class="where">in ${whereOf(one)} · ${one.code}</span></p><p>${one.advice}</p>${keysOf(one)}</li>`;
 
 const findings = (analysis: Analysis): Markup => {
   const weighty = analysis.findings.filter(({ severity }) => severity !== 'info');
@@ -62,7 +64,7 @@ export const decision = ({ analysis }: RunReport): Markup | undefined => {
 };
 
 /** Who approved which digest, when; and who began and drove the batch. */
-export const signOff = ({ analysis, batch }: RunReport): Markup | undefined => {
+export const signOff = ({ analysis, batch, events }: RunReport): Markup | undefined => {
   if (analysis === null && batch === null) return undefined;
   const rows: (readonly [string, string, Markup | string])[] = [];
   if (analysis !== null)
@@ -76,7 +78,8 @@ export const signOff = ({ analysis, batch }: RunReport): Markup | undefined => {
     if (batch.endedAt !== null)
       rows.push([
         batch.outcome === 'rolled-back' ? 'End: rolled back' : 'End: closed',
-        'see the audit log',
+        events.findLast(({ action }) => action === `batch-${batch.outcome}`)?.actor ??
+          'not recorded',
         moment(batch.endedAt),
       ]);
   }

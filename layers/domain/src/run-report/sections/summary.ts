@@ -66,6 +66,9 @@ const STORIES: Readonly<Record<RunState, (report: RunReport) => readonly string[
   ],
 };
 
+/** Where production is served from the copies. */
+const MOVED: ReadonlySet<RunState> = new Set(['served', 'closed']);
+
 interface Tile {
   readonly name: string;
   readonly value: string;
@@ -127,7 +130,7 @@ const tilesOf = (report: RunReport): Tile[] => {
   const tiles: Tile[] = [];
   if (copy !== null)
     tiles.push({
-      name: report.rollback === null ? 'Kits moved' : 'Kits that were moved',
+      name: MOVED.has(report.state) ? 'Kits moved' : 'Kits copied',
       value: number(kitsOf(report)),
       note: `${number(copy.rows.kit)} of clients, ${number(copy.rows.practitioner_kits)} of practitioners`,
     });
