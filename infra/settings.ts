@@ -69,6 +69,8 @@ const existingDatabase = z.strictObject({
   serviceSecretArn: arnOf('secretsmanager'),
   /** The key of both secrets, where it is not the account's default one. */
   secretKeyArn: arnOf('kms').optional(),
+  /** PEM file with the authorities of the database's certificate, where they are not RDS'; relative to the working directory. */
+  caFile: z.string().min(1).optional(),
   /** Makes the interface endpoints that the functions need; off where the subnets have a way out. */
   endpoints: z.boolean().default(true),
   /** Of the subnets, for a way to S3 (which costs nothing); none where the network has an S3 gateway endpoint already. */

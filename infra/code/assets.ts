@@ -36,12 +36,25 @@ export const functionCode = (folder: string): Code =>
 export const layerCode = (layer: LayerName): Code =>
   built(`layers/${layer}`, (directory) => bundleLayer(layer, directory));
 
-/** Where a function finds its mapping. */
-export const MAPPING_FILE = '/opt/mapping.json';
+/** What an organisation's own layer has in it. */
+export interface OwnFiles {
+  /** Validated when it was loaded: a fault in it never gets as far as AWS. */
+  readonly mapping: Mapping;
+  /** Certificate authorities to trust beside RDS', as PEM. */
+  readonly authorities?: string | undefined;
+}
 
-/** A layer with the mapping, which was validated when it was loaded: a fault in it never gets as far as AWS. */
-export const mappingCode = (mapping: Mapping): Code =>
-  built('layers/domain/src/mapping', (directory) => {
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, 'mapping.json'), JSON.stringify(mapping));
-  });
+const FILES = { mapping: 'mapping.json', authorities: 'authorities.pem' };
+
+/** Where a function finds its mapping, and the authorities, if there are any. */
+export const MAPPING_FILE = `/opt/${FILES.mapping}`;
+export const AUTHORITIES_FILE = `/opt/${FILES.authorities}`;
+
+export const writeOwnFiles = ({ mapping, authorities }: OwnFiles, directory: string): void => {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, FILES.mapping), JSON.stringify(mapping));
+  if (authorities !== undefined) writeFileSync(join(directory, FILES.authorities), authorities);
+};
+
+export const ownCode = (files: OwnFiles): Code =>
+  built('layers/domain/src/mapping', (directory) => writeOwnFiles(files, directory));

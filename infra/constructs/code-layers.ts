@@ -1,7 +1,6 @@
-import type { Mapping } from '@unified-kits/domain';
 import { Architecture, type Code, LayerVersion, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
-import { layerCode, mappingCode } from '../code/assets.ts';
+import { layerCode, type OwnFiles, ownCode } from '../code/assets.ts';
 import { LAYER_NAMES } from '../code/layers.ts';
 
 /**
@@ -11,7 +10,7 @@ import { LAYER_NAMES } from '../code/layers.ts';
 export class CodeLayers extends Construct {
   readonly all: readonly LayerVersion[];
 
-  constructor(scope: Construct, id: string, mapping: Mapping) {
+  constructor(scope: Construct, id: string, files: OwnFiles) {
     super(scope, id);
     const layer = (name: string, code: Code, description: string) =>
       new LayerVersion(this, name, {
@@ -22,7 +21,7 @@ export class CodeLayers extends Construct {
       });
     this.all = [
       ...LAYER_NAMES.map((name) => layer(name, layerCode(name), `unified-kits: layers/${name}`)),
-      layer('mapping', mappingCode(mapping), 'unified-kits: the mapping'),
+      layer('mapping', ownCode(files), 'unified-kits: the mapping'),
     ];
   }
 }

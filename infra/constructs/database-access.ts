@@ -17,6 +17,8 @@ export interface DatabaseAccess {
   readonly subnets: SubnetSelection;
   /** The security group that the database and the endpoints let in. */
   readonly clients: ISecurityGroup;
+  /** Certificate authorities to trust beside RDS', as PEM. */
+  readonly authorities?: string;
   readonly logins: Readonly<Record<LoginName, DatabaseLogin>>;
 }
 

@@ -3,7 +3,7 @@ import { Effect, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws
 import { Architecture, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { functionCode, MAPPING_FILE } from '../code/assets.ts';
+import { AUTHORITIES_FILE, functionCode, MAPPING_FILE } from '../code/assets.ts';
 import type { FunctionDeclaration } from '../function-table.ts';
 import type { CodeLayers } from './code-layers.ts';
 import { createFlagsStatements, grantReadFlags, grantWriteFlags } from './flags.ts';
@@ -92,6 +92,7 @@ export class KitsFunction extends LambdaFunction {
         DATABASE_URL: login.url,
         DATABASE_SECRET_ID: login.secret.secretArn,
         NODE_OPTIONS: '--enable-source-maps',
+        ...(database.authorities === undefined ? {} : { NODE_EXTRA_CA_CERTS: AUTHORITIES_FILE }),
         ...variables,
       },
       // Kept for the executions that call it, but not when the deployment that made it fails: the next one

@@ -16,6 +16,7 @@ import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
+import { readAuthorities } from '../code/authorities.ts';
 import { DataKey } from '../constructs/data-key.ts';
 import { type DatabaseAccess, databaseUrl } from '../constructs/database-access.ts';
 import { DeploymentCalls } from '../constructs/deployment-calls.ts';
@@ -98,6 +99,7 @@ export class DatabaseStack extends Stack {
       vpc,
       subnets: { subnets },
       clients,
+      ...(settings.caFile === undefined ? {} : { authorities: readAuthorities(settings.caFile) }),
       logins: {
         migration: {
           url: databaseUrl(host, port, databaseName),

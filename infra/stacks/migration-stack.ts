@@ -69,8 +69,8 @@ export class MigrationStack extends Stack {
   constructor(scope: Construct, id: string, props: MigrationStackProps) {
     const { foundation, mapping, service, ...rest } = props;
     super(scope, id, rest);
-    const { settings, key } = foundation;
-    const layers = new CodeLayers(this, 'Layers', mapping);
+    const { settings, key, database } = foundation;
+    const layers = new CodeLayers(this, 'Layers', { mapping, authorities: database.authorities });
     new Flags(this, 'Flags', settings.environment, new DeploymentCalls(this, 'Calls', key));
     const variables = variablesOf(service, settings);
     const ofFunctions = new Construct(this, 'Functions');

@@ -41,9 +41,10 @@ export class ServiceStack extends Stack {
   constructor(scope: Construct, id: string, { foundation, mapping, ...props }: ServiceStackProps) {
     super(scope, id, props);
     this.#foundation = foundation;
-    this.#layers = new CodeLayers(this, 'Layers', mapping);
+    const { settings, database } = foundation;
+    const { authorities } = database;
+    this.#layers = new CodeLayers(this, 'Layers', { mapping, authorities });
     this.#functions = new Construct(this, 'Functions');
-    const { settings } = foundation;
     if (settings.api !== undefined) this.api(settings.api);
     const { jobs, consumer, mappingId } = this.jobs();
     const { events, relay } = this.events();

@@ -1,4 +1,9 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { referenceMapping } from '@unified-kits/domain';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { AUTHORITIES_FILE, MAPPING_FILE, writeOwnFiles } from '../../infra/code/assets.ts';
 import { resource, resources, type Synthesised, synthesise, textOf } from '../support/templates.ts';
 
 let dev: Synthesised;
@@ -274,6 +279,39 @@ describe('an existing database', () => {
       },
     });
     expect(textOf(resources(existing.migration, 'AWS::IAM::Policy'))).toContain(secretKeyArn);
+  });
+
+  it('may have a certificate of other authorities, which every function then trusts as well', () => {
+    const caFile = 'test/fixtures/tls/ca.pem';
+    const own = synthesise({ settings: { database: { ...settings.database, caFile } } });
+    const functions = [own.service, own.migration].flatMap((template) =>
+      resources(template, 'AWS::Lambda::Function').filter(([id]) => id.startsWith('Functions')),
+    );
+    expect(functions.length).toBeGreaterThan(10);
+    for (const [id, { Properties }] of functions)
+      expect(Properties.Environment, id).toMatchObject({
+        Variables: { NODE_EXTRA_CA_CERTS: AUTHORITIES_FILE },
+      });
+    expect(textOf(resources(existing.migration, 'AWS::Lambda::Function'))).not.toContain(
+      'EXTRA_CA',
+    );
+
+    const directory = mkdtempSync(join(tmpdir(), 'unified-kits-own-'));
+    const { authorities } = own.stacks.database.foundation.database;
+    writeOwnFiles({ mapping: referenceMapping, authorities }, directory);
+    const inLayer = (file: string) => readFileSync(file.replace('/opt', directory), 'utf8');
+    expect(inLayer(AUTHORITIES_FILE)).toBe(readFileSync(caFile, 'utf8'));
+    expect(JSON.parse(inLayer(MAPPING_FILE))).toEqual(referenceMapping);
+    rmSync(directory, { recursive: true });
+  });
+
+  it.each([
+    ['nowhere.pem', /caFile: nowhere\.pem has to be a PEM file.*ENOENT/],
+    ['test/fixtures/tls/server.key', /there is no certificate in it/],
+  ])('is refused with %s for its authorities', (caFile, message) => {
+    expect(() => synthesise({ settings: { database: { ...settings.database, caFile } } })).toThrow(
+      message,
+    );
   });
 
   it('has endpoints made beside it only when asked for', () => {

@@ -10,7 +10,12 @@ import { KitsFunction } from '../../infra/constructs/kits-function.ts';
 import { MIGRATION_FUNCTIONS } from '../../infra/function-table.ts';
 import { readSettings } from '../../infra/settings.ts';
 import { DatabaseStack } from '../../infra/stacks/database-stack.ts';
-import { readWorkflow, WORKFLOWS, type Workflow } from '../../infra/workflows/load-workflow.ts';
+import {
+  readWorkflow,
+  WORKFLOW_OUTPUTS,
+  WORKFLOWS,
+  type Workflow,
+} from '../../infra/workflows/load-workflow.ts';
 import {
   CONTEXT,
   permissionsOf,
@@ -40,6 +45,13 @@ const versions = ({ migration }: Synthesised) =>
   new Map(resources(migration, 'AWS::Lambda::Version'));
 
 describe.each(WORKFLOWS)('the state machine %s', (workflow) => {
+  it('is found by an output of the stack, by which the command line looks for it', () => {
+    const { Outputs } = synthesised.migration.toJSON();
+    expect(Outputs[WORKFLOW_OUTPUTS[workflow]].Value).toEqual({
+      Ref: expect.stringMatching(new RegExp(workflow)),
+    });
+  });
+
   it('keeps every event and no data in a log of its own for a year, and is traced', () => {
     const { LoggingConfiguration, TracingConfiguration, StateMachineType } =
       machineOf(workflow).Properties;
@@ -162,7 +174,7 @@ describe('versions of the functions', () => {
     const settings = readSettings({ [environment]: {} }, environment);
     const { foundation } = new DatabaseStack(app, 'database', { settings });
     const stack = new Stack(app, 'one');
-    const layers = new CodeLayers(stack, 'Layers', mapping);
+    const layers = new CodeLayers(stack, 'Layers', { mapping });
     const [declaration] = MIGRATION_FUNCTIONS;
     if (declaration === undefined) throw new TypeError('there are functions');
     const { currentVersion } = new KitsFunction(stack, 'One', { declaration, foundation, layers });
