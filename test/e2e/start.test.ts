@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WINDOWS } from '../../infra/local/cli/request-windows.ts';
@@ -58,6 +58,10 @@ describe('npm start', () => {
         'phase7-cleanup',
       ]),
     );
+    const report = await readFile(json.reportFile ?? '', 'utf8');
+    expect(report).toContain('Complete');
+    expect(report).toContain('How long requests took');
+    expect(report).toContain(json.batchId);
     expect(code).toBe(0);
   });
 
@@ -74,6 +78,8 @@ describe('npm start', () => {
     });
     expect(json.requests?.rollback?.count).toBeGreaterThan(0);
     expect(json.rollback?.rowsDeleted).toBeGreaterThan(3_900);
+    const report = await readFile(json.reportFile ?? '', 'utf8');
+    expect(report).toContain('as they were, plus every acknowledged write');
     expect(code).toBe(0);
   });
 
@@ -84,6 +90,9 @@ describe('npm start', () => {
     expect([...codes].sort()).toEqual([...PLANTED_BLOCKERS].sort());
     for (const planted of PLANTED_BLOCKERS) expect(output).toContain(planted);
     expect(output).not.toContain('BLOCKER-TWICE');
+    const report = await readFile(json.reportFile ?? '', 'utf8');
+    for (const planted of PLANTED_BLOCKERS) expect(report).toContain(planted);
+    expect(report).not.toContain('BLOCKER-TWICE');
     expect(code).toBe(0);
   });
 

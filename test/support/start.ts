@@ -10,6 +10,8 @@ const SCRIPT = fileURLToPath(new URL('../../infra/local/start.ts', import.meta.u
 
 /** The last line of `--json`: figures, the findings of `--blockers`, or an error. */
 export interface Printed extends Partial<Figures> {
+  /** Where the report of the run is. */
+  readonly reportFile?: string;
   readonly verdict?: string;
   readonly missing?: readonly string[];
   readonly blockers?: readonly { readonly code: string }[];

@@ -24,7 +24,7 @@ import {
 } from './run-state.ts';
 import type { Screen } from './screen.ts';
 import { openTarget, type Target } from './target.ts';
-import { writeReport } from './write-report.ts';
+import { shortPath, writeReport } from './write-report.ts';
 
 /** As the functions know this machine. */
 export const ENVIRONMENT = 'local';
@@ -84,7 +84,7 @@ const reportWritten = async (
     environment: ENVIRONMENT,
     figures,
   });
-  screen.line(`report: ${path}`);
+  screen.line(`report: ${shortPath(path)}`);
   return path;
 };
 

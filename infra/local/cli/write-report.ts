@@ -18,8 +18,8 @@ const clientFigures = (figures: Figures | undefined): ClientFigures | null => {
   };
 };
 
-/** The shorter of both ways to name a file. */
-const named = (path: string): string => {
+/** The shorter of both ways to name a file, for people. */
+export const shortPath = (path: string): string => {
   const from = relative(process.cwd(), path);
   return from.length < path.length ? from : path;
 };
@@ -28,7 +28,7 @@ const named = (path: string): string => {
  * Writes the report of a run into its directory, for its owner alone.
  *
  * @param report `id` is a batch's, or that of an analysis' report; without it the newest run's
- * @returns the file's path
+ * @returns the file's path, from the root on
  */
 export const writeReport = async (
   db: Database,
@@ -47,5 +47,5 @@ export const writeReport = async (
   });
   // The mode above is that of a new file only.
   await chmod(path, 0o600);
-  return named(path);
+  return path;
 };
