@@ -19,23 +19,37 @@ const illegalFlips = (flips: Evidence['flips']): readonly Violation[] => {
   return violations;
 };
 
-const contentOf = ({ number: _number, ...content }: EvidentKit): string => JSON.stringify(content);
+const keyOf = ({ source, id }: EvidentKit): string => `${source} ${id}`;
 
-const difference = ({ stage, backlog, legacy, kits, mismatched, strayOwners }: Compared) => {
+/** What of a kit is another in the other store, by name. */
+const namesOf = (one: EvidentKit, other: EvidentKit): readonly (keyof EvidentKit)[] =>
+  (Object.keys(one) as (keyof EvidentKit)[]).filter((name) => one[name] !== other[name]);
+
+/** Whatever is not in step is noted; and once all is settled, nothing is. */
+export const differences = (compared: Compared): readonly Violation[] => {
+  const { stage, settled, noted, legacy, kits, mismatched, strayOwners } = compared;
   const found: Violation[] = [];
   const differ = (detail: string) => {
     found.push({ rule: 'stores differ', detail: `${detail} (stage "${stage}")` });
   };
+  const known = new Set(noted);
+  const twins = new Map(kits.map((kit) => [keyOf(kit), kit]));
+  for (const kit of legacy) {
+    const key = keyOf(kit);
+    const twin = twins.get(key);
+    twins.delete(key);
+    if (known.has(key)) continue;
+    if (twin === undefined) differ(`${key} (${kit.number}) is in the legacy table alone`);
+    else
+      for (const name of namesOf(kit, twin))
+        differ(`${name} of ${key} (${kit.number}) is ${kit[name]}, and ${twin[name]} in kits`);
+  }
+  for (const [key, { number }] of twins)
+    if (!known.has(key)) differ(`${key} (${number}) is in kits alone`);
+  if (!settled) return found;
   if (mismatched !== undefined && mismatched > 0) differ(`the comparison found ${mismatched}`);
   if (strayOwners > 0) differ(`${strayOwners} kits have another user than their practitioner`);
-  if (backlog > 0) differ(`${backlog} keys are noted still`);
-  const other = new Map(kits.map((kit) => [kit.number, contentOf(kit)]));
-  for (const kit of legacy) {
-    const twin = other.get(kit.number);
-    other.delete(kit.number);
-    if (twin !== contentOf(kit)) differ(`${kit.number}: ${contentOf(kit)} is ${twin} in kits`);
-  }
-  for (const number of other.keys()) differ(`${number} is in kits alone`);
+  if (noted.length > 0) differ(`${noted.length} keys are noted still`);
   return found;
 };
 
@@ -71,7 +85,7 @@ export const checkMigration = (
         rule: 'unforeseen error',
         detail: `${entry.what}: ${JSON.stringify(entry.detail)}`,
       });
-  for (const compared of evidence.compared) violations.push(...difference(compared));
+  for (const compared of evidence.compared) violations.push(...differences(compared));
   for (const [number, ids] of idsSeen(entries, evidence))
     if (ids.size > 1)
       violations.push({ rule: 'another id', detail: `${number} was ${[...ids].join(' and ')}` });

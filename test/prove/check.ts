@@ -22,7 +22,7 @@ export const RULES = {
   'event not sent':
     'an event of the outbox never arrived in its queue, or one arrived that is not in it',
   'illegal flip': 'the stages do not follow one another as they may',
-  'stores differ': 'two stores that are in step hold different kits',
+  'stores differ': 'a kit is not the same in both stores, and nothing notes it',
   'another id': 'a kit has not always had the same id in kits',
   'left behind': 'a rollback has left something',
   'not restored': 'a legacy row is not what it was, in what nobody wrote',

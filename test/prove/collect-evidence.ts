@@ -1,5 +1,5 @@
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
-import { readParityProof, readStage } from '@unified-kits/data';
+import { readParityProof, readStage, wasClosed } from '@unified-kits/data';
 import { STAGE_DEFINITIONS } from '@unified-kits/domain';
 import type pg from 'pg';
 import { z } from 'zod';
@@ -72,23 +72,39 @@ const LEFTOVERS = `
             and not t.tgisinternal and t.tgenabled <> 'D') as "triggers on legacy tables",
          (select count(*)::int from pg_prepared_xacts) as "prepared transactions"`;
 
-/** Both stores and what the product says of them; only where they are in step, and nobody writes. */
-export const compareStores = (system: ProveSystem): Promise<Compared> =>
+/** @returns both stores, or undefined in a stage in which one of them has no meaning. */
+export const compareStores = (
+  system: ProveSystem,
+  settled: boolean,
+): Promise<Compared | undefined> =>
   inSnapshot(system.admin, async (session) => {
     const row = await readStage(session);
+    if (row.stage === 'legacy' || row.stage === 'closed') return undefined;
+    const { rows: open } = await session.query(
+      'select count(*) filter (where done_at is null)::int as left, count(*)::int as planned from migration.chunk where batch_id = $1',
+      [row.batchId],
+    );
+    const proof = await readParityProof(session, row);
+    // After "closed", in which nothing is noted, a comparison comes first.
+    const closed = row.batchId !== null && (await wasClosed(session, row.batchId));
+    if (row.stage === 'unified' && closed && proof === undefined) return undefined;
+    if (row.stage === 'copying' && (open[0].left > 0 || open[0].planned === 0)) return undefined;
     const { rows: ids } = await session.query('select kit_number as number, id::text from kits');
-    const { rows } = await session.query(
-      `select (select count(*)::int from migration.pending_sync) as backlog,
-              (select count(*)::int from kits k join practitioners p on p.id = k.practitioner_id where p.user_id is distinct from k.user_id) as stray`,
+    const { rows: noted } = await session.query(
+      `select source || ' ' || legacy_id as key from migration.pending_sync`,
+    );
+    const { rows: stray } = await session.query(
+      'select count(*)::int as n from kits k join practitioners p on p.id = k.practitioner_id where p.user_id is distinct from k.user_id',
     );
     return {
       stage: row.stage,
-      backlog: rows[0].backlog,
+      settled,
+      noted: noted.map(({ key }) => key),
       legacy: await readKits(session, 'legacy'),
       kits: await readKits(session, 'kits'),
       kitsIds: Object.fromEntries(ids.map(({ number, id }) => [number, id])),
-      mismatched: (await readParityProof(session, row))?.mismatched,
-      strayOwners: rows[0].stray,
+      mismatched: proof?.mismatched,
+      strayOwners: stray[0].n,
     };
   });
 

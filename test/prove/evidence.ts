@@ -26,10 +26,13 @@ export interface EvidentEvent {
   readonly sent: boolean;
 }
 
-/** Both stores, compared while nobody writes. */
+/** Both stores and the backlog, seen in one snapshot. */
 export interface Compared {
   readonly stage: Stage;
-  readonly backlog: number;
+  /** Whether nobody writes and all that was noted has been synchronised. */
+  readonly settled: boolean;
+  /** Noted keys, as `source id`. */
+  readonly noted: readonly string[];
   readonly legacy: readonly EvidentKit[];
   readonly kits: readonly EvidentKit[];
   /** Kits ids by number. */
@@ -58,6 +61,6 @@ export interface Evidence {
   readonly flips: readonly { readonly from: Stage; readonly to: Stage; readonly epoch: number }[];
   /** What a rollback left, by what it is; all must be 0 in stage `legacy`. */
   readonly leftovers: Readonly<Record<string, number>>;
-  /** Comparisons of both stores, in order. */
+  /** Looks at both stores: those in which something was wrong, and those at the end. */
   readonly compared: readonly Compared[];
 }

@@ -37,51 +37,48 @@ export type Moment =
 export interface PlannedFault {
   readonly kind: FaultKind;
   readonly when: Moment;
+  /** Parts of statements that are passing then. */
+  readonly statements: readonly string[];
   /** Between 0 and 1: how much, how long, which. */
   readonly size: number;
   readonly choice: number;
 }
 
-/** Steps of the workflows in whose middle faults come, as `function action`. */
-export const STEPS = [
-  'phase6-validation rehearse',
-  'phase2-migration begin',
-  'phase2-migration copy',
-  'phase2-migration finish',
-  'phase2-migration drain',
-  'phase2-migration mirror',
-  'phase6-validation compare',
-  'phase3-services switch',
-  'phase5-queues pause',
-  'phase7-cleanup close',
-  'rollback begin',
-  'rollback reverse',
-  'rollback repair',
-  'rollback delete',
-  'rollback prove',
-] as const satisfies readonly `${FunctionName} ${string}`[];
-
-/** Statements in whose transactions there is most to interrupt, by a part of their text. */
-export const STATEMENTS = [
-  // The copy: after a chunk was written.
-  'update migration.chunk set cursor',
-  // The drain: keys taken, rows locked, before they are read.
-  'migration."sync_',
-  // The flip: before the triggers are switched, and after.
-  ' disable trigger uk_',
-  'update migration.stage set stage',
-  // The comparison, and what it notes.
-  'update migration.parity_range',
-  'insert into migration.parity_mismatch',
-  // The rollback.
-  'delete from "public"."kits"',
-  'update migration.batch set ended_at',
-  // The service: after the change, before it is told.
+const COPY = ['insert into "public"."kits"', 'update migration.chunk set cursor'];
+const DRAIN = ['migration."sync_'];
+const FLIP = [' disable trigger uk_', 'update migration.stage set stage', ...DRAIN];
+const SERVICE = [
   'insert into kits_service.kit_event',
   'insert into kits_service.handled_job',
   'insert into kits_service.idempotency_key',
   'update kits_service.kit_event set sent_at',
-] as const;
+];
+
+/**
+ * Steps of the workflows in whose middle faults come, as `function action`, with parts of the statements in
+ * whose transactions there is most to interrupt.
+ */
+export const STEPS: Readonly<Record<`${FunctionName} ${string}`, readonly string[]>> = {
+  'phase6-validation rehearse': COPY,
+  'phase2-migration begin': FLIP,
+  'phase2-migration copy': COPY,
+  'phase2-migration finish': DRAIN,
+  'phase2-migration drain': DRAIN,
+  'phase2-migration mirror': FLIP,
+  'phase6-validation compare': [
+    'update migration.parity_range',
+    'insert into migration.parity_mismatch',
+  ],
+  'phase3-services switch': FLIP,
+  'phase5-queues pause': SERVICE,
+  'phase7-cleanup close': FLIP,
+  'rollback begin': FLIP,
+  'rollback reverse': FLIP,
+  'rollback repair': DRAIN,
+  'rollback delete': ['delete from "public"."kits"'],
+  'rollback prove': ['update migration.batch set ended_at'],
+};
+const STEP_NAMES = Object.keys(STEPS);
 
 /** Likelier the more there is to find with it. */
 const WEIGHTS: Readonly<Record<FaultKind, number>> = {
@@ -121,21 +118,33 @@ const pickKind = (random: () => number, possible: readonly FaultKind[]): FaultKi
   return 'cut';
 };
 
-/** Draws the faults of a run: most in the middle of a step, the others at any time. */
+/**
+ * Draws the faults of a run: many in the middle of one step, for it is where two come together that most goes
+ * wrong, some in the middle of others, and some at any time.
+ */
 export const planFaults = (
   random: () => number,
   { count, withinMs, canCrash }: { count: number; withinMs: number; canCrash: boolean },
 ): readonly PlannedFault[] => {
   const possible = FAULT_KINDS.filter((kind) => canCrash || kind !== 'crash postgres');
+  const anyStep = () => STEP_NAMES[Math.floor(random() * STEP_NAMES.length)] ?? '';
+  const focus = anyStep();
+  const during = (step: string) => ({
+    when: { during: step, afterMs: Math.floor(random() ** 2 * 150) },
+    statements: STEPS[step as keyof typeof STEPS] ?? SERVICE,
+  });
+  const moment = () => {
+    const die = random();
+    if (die < 0.4) return during(focus);
+    if (die < 0.7) return during(anyStep());
+    return {
+      when: { atMs: Math.floor(random() * withinMs) },
+      statements: random() < 0.4 ? SERVICE : (STEPS[anyStep() as keyof typeof STEPS] ?? SERVICE),
+    };
+  };
   return Array.from({ length: count }, () => ({
     kind: pickKind(random, possible),
-    when:
-      random() < 0.65
-        ? {
-            during: STEPS[Math.floor(random() * STEPS.length)] ?? STEPS[0],
-            afterMs: Math.floor(random() ** 2 * 150),
-          }
-        : { atMs: Math.floor(random() * withinMs) },
+    ...moment(),
     size: random(),
     choice: random(),
   }));

@@ -130,9 +130,12 @@ export class FunctionsProcess {
   }
 
   async call(what: FunctionCall): Promise<string> {
-    const child = this.#child;
-    await child.ready;
-    return child.call(what);
+    for (;;) {
+      const child = this.#child;
+      // One that is killed before it is ready has been followed by another.
+      await Promise.race([child.ready, child.ended]);
+      if (child === this.#child) return child.call(what);
+    }
   }
 
   /** Ends it as a machine ends that loses its power. */

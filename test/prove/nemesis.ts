@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FLAG_NAMES } from '@unified-kits/domain';
-import { type FaultKind, type PlannedFault, STATEMENTS } from './faults.ts';
+import type { FaultKind, PlannedFault } from './faults.ts';
 import type { History } from './history.ts';
 import type { Operator, Until } from './operator.ts';
 import type { ProveSystem, SeenCall } from './prove-system.ts';
@@ -8,6 +8,8 @@ import { CLIENTS, PRACTITIONERS, type ProveServer, ROWS } from './server.ts';
 
 const UNTILS: readonly Until[] = ['mirrored', 'dual-write', 'unified', 'closed'];
 const HOUR_MS = 3_600_000;
+/** Faults in the middle of one call; those that are left wait for the next such call. */
+const MOST_AT_ONCE = 2;
 
 /** Makes the planned faults happen, and undoes what does not pass by itself. */
 export class Nemesis {
@@ -17,7 +19,7 @@ export class Nemesis {
   readonly #crash: ProveServer['crash'];
   readonly #waiting: PlannedFault[] = [];
   readonly #underWay = new Set<Promise<void>>();
-  readonly #stopped = new AbortController();
+  #stopped = new AbortController();
   /** The last call of the copy: what it was told is what a stray call would be told. */
   #lastRun: SeenCall['event'] | undefined;
 
@@ -43,9 +45,11 @@ export class Nemesis {
   #seen({ name, event }: SeenCall): void {
     if (name === 'phase2-migration' && 'run' in event && 'batchId' in event) this.#lastRun = event;
     const step = `${name} ${String(event.action)}`;
-    const index = this.#waiting.findIndex(({ when }) => 'during' in when && when.during === step);
-    const [fault] = index === -1 ? [] : this.#waiting.splice(index, 1);
-    if (fault !== undefined && 'during' in fault.when) this.#later(fault, fault.when.afterMs);
+    for (let n = 1; n <= MOST_AT_ONCE; n += 1) {
+      const index = this.#waiting.findIndex(({ when }) => 'during' in when && when.during === step);
+      const [fault] = index === -1 ? [] : this.#waiting.splice(index, 1);
+      if (fault !== undefined && 'during' in fault.when) this.#later(fault, fault.when.afterMs);
+    }
   }
 
   #later(fault: PlannedFault, milliseconds: number): void {
@@ -95,9 +99,10 @@ export class Nemesis {
         [size],
       );
     },
-    interrupt: ({ size, choice }) => {
-      const statement = STATEMENTS[Math.floor(choice * STATEMENTS.length)] ?? STATEMENTS[0];
-      const holdMs = size < 0.3 ? undefined : Math.round((size - 0.3) ** 2 * 2_000);
+    interrupt: ({ size, choice, statements }) => {
+      const statement = statements[Math.floor(choice * statements.length)];
+      if (statement === undefined) return;
+      const holdMs = size < 0.3 ? undefined : Math.round(((size - 0.3) / 0.7) ** 2 * 1_200);
       this.#system.network.interrupt({ statement, holdMs });
     },
     'crash postgres': () => this.#crash?.(),
@@ -232,7 +237,13 @@ export class Nemesis {
       }
   }
 
-  /** No fault from now on; resolves when those under way have passed. */
+  /** After it has healed: those whose step has not come yet may come now. */
+  goOn(): void {
+    this.#stopped = new AbortController();
+    this.#system.onCall = (call) => this.#seen(call);
+  }
+
+  /** No fault for now; resolves when those under way have passed. */
   async heal(): Promise<void> {
     this.#stopped.abort();
     this.#system.onCall = () => undefined;

@@ -4,6 +4,7 @@ import { seededRandom } from '../../infra/local/writers/random.ts';
 import { QUEUES } from '../../infra/queues.ts';
 import { ApiClient } from './api-client.ts';
 import { check, type Violation } from './check.ts';
+import { differences } from './check-migration.ts';
 import { collectEvidence, compareStores, jobsIn, takeEvents } from './collect-evidence.ts';
 import type { Compared, EvidentKit } from './evidence.ts';
 import { planFaults } from './faults.ts';
@@ -42,6 +43,9 @@ const WITH_FAULTS_MS = 5_000;
 const WITHOUT_MS = 45_000;
 const PAUSE_MS = 40;
 const MOST_WAIT_MS = 20_000;
+const WATCH_MS = 120;
+/** Looks that say the same, at most. */
+const MOST_WRONG = 3;
 
 const ofOwner = (all: readonly EvidentKit[], owner: string): KnownKit[] =>
   all
@@ -136,6 +140,31 @@ const startClients = async (
   };
 };
 
+/**
+ * Looks at both stores again and again: what is not in step must be noted, in every snapshot.
+ *
+ * @returns the looks in which something was wrong, once it is stopped.
+ */
+const watchStores = (system: ProveSystem) => {
+  const stopped = new AbortController();
+  const wrong: Compared[] = [];
+  const watching = (async () => {
+    while (!stopped.signal.aborted && wrong.length < MOST_WRONG) {
+      // Between two lives of the server there is nothing to see.
+      const compared = await compareStores(system, false).catch(() => undefined);
+      if (compared !== undefined && differences(compared).length > 0) wrong.push(compared);
+      await sleep(WATCH_MS);
+    }
+  })();
+  return {
+    async stop(): Promise<readonly Compared[]> {
+      stopped.abort();
+      await watching;
+      return wrong;
+    },
+  };
+};
+
 /** Until the jobs have been handled and the events handed on, or it takes too long. */
 const quiet = async (system: ProveSystem): Promise<string[]> => {
   const until = Date.now() + MOST_WAIT_MS;
@@ -193,23 +222,28 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
     const nemesis = new Nemesis(system, operator, history, server.crash);
     const until = UNTILS[Math.floor(random() * UNTILS.length)] ?? 'closed';
     const dualWrite = random() < 0.6;
-    nemesis.start(faults);
-    try {
-      const forward = await operator.goForward(until, dualWrite, WITH_FAULTS_MS);
-      const back = forward && (await operator.goBack(WITH_FAULTS_MS));
-      history.note('with faults', { forward, back });
+    const healed = async () => {
       await nemesis.heal();
       await operator.abort();
       await operator.over();
+    };
+    nemesis.start(faults);
+    const watch = watchStores(system);
+    try {
+      const forward = await operator.goForward(until, dualWrite, WITH_FAULTS_MS);
+      await healed();
       // Where faults have kept it from getting anywhere it does now; what clients do meanwhile counts, too.
       if (!forward && !(await operator.goForward(until, dualWrite, WITHOUT_MS)))
         violations.push(neverCame(`no cutover led to "${until}"`));
+      nemesis.goOn();
+      const back = await operator.goBack(WITH_FAULTS_MS);
+      history.note('with faults', { forward, back });
     } finally {
-      await nemesis.heal();
-      await operator.over();
+      await healed();
     }
     if (!(await operator.goBack(WITHOUT_MS))) violations.push(neverCame('no rollback led back'));
     await clients.stop();
+    compared.push(...(await watch.stop()));
     await operator.over();
     const emitted = await quiet(system);
     if (!short) {
@@ -218,7 +252,9 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
       else {
         // What a mirror could not do at once is done by who looks after the flags.
         await system.invoke('flag-changed', { source: 'aws.scheduler' });
-        compared.push(await compareStores(system));
+        const settled = await compareStores(system, true);
+        if (settled === undefined) violations.push(neverCame('the second migration did not stay'));
+        else compared.push(settled);
       }
       if (!(await operator.goBack(WITHOUT_MS))) violations.push(neverCame('no second rollback'));
       await operator.over();

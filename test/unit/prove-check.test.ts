@@ -312,7 +312,8 @@ describe('the checker', () => {
   it('finds stores that differ: by content, by presence, by what the comparison said, by what is noted', () => {
     const same = {
       stage: 'mirrored' as const,
-      backlog: 0,
+      settled: true,
+      noted: [] as readonly string[],
       legacy: [kit('K1')],
       kits: [kit('K1')],
       kitsIds: { K1: ID },
@@ -325,11 +326,14 @@ describe('the checker', () => {
       { kits: [] },
       { legacy: [], kits: [kit('K1')] },
       { mismatched: 1 },
-      { backlog: 1 },
+      { noted: ['kit 1'] },
       { strayOwners: 1 },
     ])
       expect(rulesBroken(new Story(), { compared: [{ ...same, ...wrong }] })).toEqual([
         'stores differ',
       ]);
+    const behind = { ...same, settled: false, kits: [] };
+    expect(rulesBroken(new Story(), { compared: [{ ...behind, noted: ['kit 1'] }] })).toEqual([]);
+    expect(rulesBroken(new Story(), { compared: [behind] })).toEqual(['stores differ']);
   });
 });
