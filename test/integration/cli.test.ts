@@ -10,8 +10,11 @@ let rig: JobsSystem;
 let cli: KitsCli;
 /** Commands that ended as they should, as a document would show them. */
 const executed = new Set<string>();
+/** All that was ever said. */
+const said: string[] = [];
 const kits: KitsCli['kits'] = async (...args) => {
   const told = await cli.kits(...args);
+  said.push(told.output, told.remarks);
   // The doctor's 1 is an answer, too.
   if (told.code === 0 || args[0] === 'doctor')
     for (const command of asDocumented(args)) executed.add(command);
@@ -20,6 +23,11 @@ const kits: KitsCli['kits'] = async (...args) => {
 beforeAll(async () => {
   rig = await jobsSystem(60);
   cli = await kitsCliOf(rig.system, 'test');
+  // What nobody may ever read in what the command line says.
+  await rig.legacy.pool.query(`update kit set kit_number = 'MARKER-' || id, notes = 'MARKER'`);
+  await rig.legacy.pool.query(
+    `update practitioner_kits set kit_number = 'MARKER-' || id, patient_name = 'MARKER', patient_email = 'MARKER@example.com'`,
+  );
 });
 afterAll(async () => {
   await cli?.close();
@@ -313,6 +321,13 @@ describe('the way to the system', () => {
     expect([both.code, unnamed.code, local.code]).toEqual([2, 2, 5]);
     expect(local.remarks).toMatch(/the local system that is up is "test", not "prod"/);
   });
+});
+
+it('names nobody, and shows no number of a kit, whatever it is asked', async () => {
+  expect(said.join('').length).toBeGreaterThan(5_000);
+  expect(said.join('')).not.toContain('MARKER');
+  expect(await readFile(join(cli.dataDirectory, 'run.html'), 'utf8')).not.toContain('MARKER');
+  expect(JSON.stringify(rig.log)).not.toContain('MARKER');
 });
 
 describe('README and RUNBOOK', () => {
