@@ -7,6 +7,7 @@ import type { Caller } from '@unified-kits/domain';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiClient } from '../support/api.ts';
 import { type JobsSystem, jobsSystemOn } from '../support/jobs-system.ts';
+import { kitsCliOf } from '../support/kits-cli.ts';
 import { type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
 import { statusJob } from '../support/service-functions.ts';
 import { approvedReport, cutOver, eventually, rollBack } from '../support/system.ts';
@@ -215,6 +216,30 @@ describe('nothing of a person', () => {
     expect(all.join('\n')).toContain('DUPLICATE_ACROSS');
     expect(all.join('\n')).toContain('Proof of the rollback');
     for (const text of all) expect(leaks(text)).toEqual([]);
+  });
+
+  it('is in what the command line answers', async () => {
+    const cli = await kitsCliOf(rig.system, 'test');
+    try {
+      const commands = [
+        ['report'],
+        ['report', '--json'],
+        ['status'],
+        ['batches'],
+        ['events'],
+        ['events', '--json'],
+        ['jobs', 'dlq'],
+        ['flags', 'get'],
+        ['doctor'],
+      ];
+      for (const command of commands) {
+        const { output, remarks } = await cli.kits(...command);
+        expect(output, command.join(' ')).not.toBe('');
+        expect(leaks(`${output}\n${remarks}`), command.join(' ')).toEqual([]);
+      }
+    } finally {
+      await cli.close();
+    }
   });
 
   it('is in what the migration remembers of itself', async () => {
