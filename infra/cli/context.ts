@@ -4,7 +4,9 @@ import type { Remote } from './remote.ts';
 /** What every command is given. */
 export interface Context {
   readonly out: Output;
+  /** Where answers come from, and where questions go: what a script reads stays clean of them. */
   readonly input: NodeJS.ReadStream;
+  readonly questions: NodeJS.WritableStream;
   /** One JSON value in the place of lines. */
   readonly json: boolean;
   /** Who is written into the audit log. */

@@ -39,6 +39,7 @@ export const main = async (argv: readonly string[]): Promise<number> => {
     const context: Context = {
       out,
       input: process.stdin,
+      questions: process.stderr,
       json: options.json === true,
       actor: options.actor,
       remote,

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asDocumented, documentedCommands } from '../support/documented-commands.ts';
 import { type JobsSystem, jobsSystem } from '../support/jobs-system.ts';
@@ -288,6 +291,13 @@ describe('a NO-GO', () => {
 });
 
 describe('the way to the system', () => {
+  it('is npx, from anywhere in the checkout', async () => {
+    const { stdout } = await promisify(execFile)('npx', ['kits', '--help'], {
+      cwd: fileURLToPath(new URL('../../infra', import.meta.url)),
+    });
+    expect(stdout).toMatch(/^Usage: kits /);
+  });
+
   it('names where it has looked when there is none', async () => {
     const { code, remarks } = await kitsProcess(['--data-dir', '/nowhere', 'status']);
     expect(code).toBe(5);
