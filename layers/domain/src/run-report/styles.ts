@@ -57,9 +57,9 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .unified-blocker .badge, .warning .badge { color: var(--wait); background: var(--wait-back); border-color: transparent; }
 .whole { white-space: nowrap; }
 figure { margin: 0 0 1.2rem; }
-figcaption { font-weight: 600; font-size: .92rem; margin: 0 0 .5rem; }
+figcaption, .caption { font-weight: 600; font-size: .92rem; margin: 0 0 .5rem; }
 .where, .keys, .legend-text, .basis { color: var(--soft); font-size: .88rem; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .7rem 1.5rem; margin: 1rem 0 .5rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .7rem 1.5rem; margin: .6rem 0 1.2rem; }
 .facts dt { color: var(--soft); font-size: .86rem; }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; margin: 0 0 1.1rem; border-radius: 4px; }
@@ -70,7 +70,7 @@ thead th { color: var(--soft); font-size: .84rem; font-weight: 600; }
 .figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 time { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .repeated { display: block; color: var(--soft); font-size: .86rem; max-width: 16rem; }
-.details { color: var(--soft); font-size: .86rem; }
+.details { display: block; min-width: 13rem; color: var(--soft); font-size: .86rem; }
 .details span { display: inline-block; margin-right: .6rem; }
 .details b { font-weight: 500; color: var(--ink); overflow-wrap: anywhere; }
 details { margin: 0 0 1rem; }

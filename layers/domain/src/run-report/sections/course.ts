@@ -1,3 +1,4 @@
+import type { Stage } from '../../stages.ts';
 import { html, type Markup } from '../html.ts';
 import { backlogPlot, ratesOf, throughputPlot } from '../plots.ts';
 import type { RunReport } from '../run-report.ts';
@@ -13,29 +14,28 @@ import {
   STAGE_WORDS,
 } from '../words.ts';
 
-const flips = ({ flips: all }: RunReport): Markup | string =>
-  all.length === 0
+/** The stages that a run has been in, each once. */
+const stagesOf = ({ flips: all }: RunReport): Stage[] => [
+  ...new Set(all.flatMap(({ from, to }) => [from, to])),
+];
+
+const flips = (report: RunReport): Markup =>
+  report.flips.length === 0
     ? html`<p>No stage was changed.</p>`
-    : table({
+    : html`${table({
         caption: 'Changes of stage',
-        head: [
-          'From, to',
-          'When (UTC)',
-          'By',
-          'Writers waited',
-          'Tries',
-          'Served from then on from',
-        ],
+        head: ['From, to', 'When (UTC)', 'By', 'Writers waited', 'Tries'],
         figures: [3, 4],
-        rows: all.map(({ from, to, at, actor, writersHeldMs, attempts }) => [
+        rows: report.flips.map(({ from, to, at, actor, writersHeldMs, attempts }) => [
           html`<span class="whole">${from} → ${to}</span>`,
           moment(at),
           actor,
           writersHeldMs === null ? 'not told' : milliseconds(writersHeldMs),
           attempts === null ? '–' : number(attempts),
-          STAGE_WORDS[to],
         ]),
-      });
+      })}<p class="caption">What production is served from in each stage</p>${facts(
+        stagesOf(report).map((stage) => [stage, STAGE_WORDS[stage]]),
+      )}`;
 
 const rehearsed = ({ rehearsal }: RunReport): Markup | string =>
   rehearsal === null
