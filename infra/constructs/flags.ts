@@ -15,7 +15,7 @@ const arnOfFlag = (scope: Construct, environment: string, flag: FlagName): strin
     resourceName: `${flagPrefix(environment)}${FLAG_PARAMETERS[flag].parameter}`.slice(1),
   });
 
-const arnsOfFlags = (scope: Construct, environment: string, flags: readonly FlagName[]) =>
+export const arnsOfFlags = (scope: Construct, environment: string, flags: readonly FlagName[]) =>
   flags.map((flag) => arnOfFlag(scope, environment, flag));
 
 /** Lets a function read every flag of an environment. */

@@ -12,6 +12,7 @@ import { Flags } from '../constructs/flags.ts';
 import { type Foundation, nameOf } from '../constructs/foundation.ts';
 import { KitsFunction } from '../constructs/kits-function.ts';
 import { MigrationAlarms } from '../constructs/migration-alarms.ts';
+import { OperatorsPolicy } from '../constructs/operators-policy.ts';
 import { mappingStatement } from '../constructs/queue-consumer.ts';
 import { ReportArchive } from '../constructs/report-archive.ts';
 import { Workflow } from '../constructs/workflow.ts';
@@ -106,6 +107,7 @@ export class MigrationStack extends Stack {
     for (const { workflow, stateMachineArn } of workflows)
       new CfnOutput(this, WORKFLOW_OUTPUTS[workflow], { value: stateMachineArn });
     new ReportArchive(this, 'Reports', { key, workflows }).keepPagesOf(functionOf('reports'));
+    new OperatorsPolicy(this, 'Operators', { settings, workflows, functionOf });
     const flagChanged = functionOf('flag-changed');
     new FlagChanges(this, 'FlagChanges', settings.environment, flagChanged);
     const { all } = new MigrationAlarms(this, 'Alarms', { foundation, workflows, flagChanged });

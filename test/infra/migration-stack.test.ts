@@ -308,6 +308,64 @@ describe('flag-changed', () => {
   });
 });
 
+describe('the policy for operators', () => {
+  const statements = () =>
+    z
+      .object({
+        ManagedPolicyName: z.literal('unified-kits-dev-operators'),
+        PolicyDocument: z.object({
+          Statement: z.array(
+            z.object({
+              Effect: z.literal('Allow'),
+              Action: z.union([z.string().transform((one) => [one]), z.array(z.string())]),
+              Resource: z.unknown(),
+            }),
+          ),
+        }),
+      })
+      .parse(resource(synthesised.migration, 'AWS::IAM::ManagedPolicy').Properties).PolicyDocument
+      .Statement;
+  const resourcesOf = (action: string): string =>
+    textOf(statements().flatMap((one) => (one.Action.includes(action) ? [one.Resource] : [])));
+
+  it('lets nobody do anything before it is given', () => {
+    const { Roles, Users, Groups } = resource(
+      synthesised.migration,
+      'AWS::IAM::ManagedPolicy',
+    ).Properties;
+    expect([Roles, Users, Groups]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('starts both workflows and looks at their executions', () => {
+    for (const workflow of WORKFLOWS) {
+      expect(resourcesOf('states:StartExecution')).toContain(`Workflows${workflow}`);
+      expect(resourcesOf('states:GetExecutionHistory')).toContain(
+        `:execution:unified-kits-dev-${workflow}:*`,
+      );
+    }
+  });
+
+  it('calls the functions that the command line calls, and none that copies, flips or deletes', () => {
+    const called = [
+      ...resourcesOf('lambda:InvokeFunction').matchAll(/"Functions(\w+?)[0-9A-F]{8}"/g),
+    ].map(([, name]) => name);
+    expect(called.sort()).toEqual([
+      'operations',
+      'phase0analysis',
+      'phase4contractcheck',
+      'phase5queues',
+      'reports',
+    ]);
+  });
+
+  it('reads and sets the flags of this environment, and names everything it is about', () => {
+    const named = resourcesOf('ssm:PutParameter');
+    for (const { parameter } of Object.values(FLAG_PARAMETERS))
+      expect(named).toContain(`parameter/unified-kits/dev/${parameter}`);
+    for (const { Resource: one } of statements()) expect(textOf(one)).not.toMatch(/"\*"|\/\*"/);
+  });
+});
+
 describe('the reports', () => {
   const stream = () => resource(synthesised.migration, 'AWS::KinesisFirehose::DeliveryStream');
   const bucketId = () => resources(synthesised.migration, 'AWS::S3::Bucket')[0]?.[0];

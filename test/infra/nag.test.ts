@@ -18,7 +18,10 @@ const api = { issuer: 'https://issuer.example', audience: ['kits'] };
 it.each([
   ['a new database, with all there may be', { database: NEW, api }],
   ['a new database in one zone', { database: { ...NEW, multiAz: false }, endpointZones: 1 }],
-  ['an existing database', { database: EXISTING, api }],
+  [
+    'an existing database, in an account and region that are named',
+    { database: EXISTING, api, account: '123456789012', region: 'eu-central-1' },
+  ],
 ])('passes the checks of AwsSolutions with %s', (_what, settings) => {
   const { app } = synthesise({ settings });
   const { violations } = new AwsSolutionsChecks(app).validateScope(app);
