@@ -14,12 +14,10 @@ const read = async (...argv: string[]) => {
     ran += 1;
   });
   for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])])
-    command
-      .exitOverride()
-      .configureOutput({
-        writeErr: (text) => said.push(text),
-        writeOut: (text) => said.push(text),
-      });
+    command.exitOverride().configureOutput({
+      writeErr: (text) => said.push(text),
+      writeOut: (text) => said.push(text),
+    });
   try {
     await program.parseAsync(argv, { from: 'user' });
     return { ran, code: EXIT.done, said: '' };
