@@ -82,6 +82,40 @@ describe('findings', () => {
     );
   });
 
+  it('were not seen where none were counted, and keep the keys that were seen first', () => {
+    expect(toFindings([tally('UNMAPPED_VALUE', { count: 0 })])).toEqual([]);
+    const keys = (from: number, count: number) =>
+      Array.from({ length: count }, (_, index) => String(from + index));
+    const some = tally('UNMAPPED_VALUE', { count: 15, keys: keys(0, 15) });
+    const more = tally('UNMAPPED_VALUE', { count: 30, keys: keys(15, 30) });
+    expect(addTallies([some], [more])).toEqual([{ ...some, count: 45, keys: keys(0, MOST_KEYS) }]);
+    expect(addTallies([], [more])).toEqual([{ ...more, keys: keys(15, MOST_KEYS) }]);
+  });
+
+  it('of one severity come as the codes are listed, then by source, the whole table before a column', () => {
+    const blockers = FINDING_CODES.filter((code) => FINDING_KINDS[code].severity === 'blocker');
+    expect(
+      toFindings(blockers.toReversed().map((code) => tally(code))).map(({ code }) => code),
+    ).toEqual(blockers);
+    const places = [
+      { source: 'kit' },
+      { source: 'kit', column: 'a' },
+      { source: 'kit', column: 'b' },
+      { source: 'practitioner_kits' },
+    ] as const;
+    const seen = places.toReversed().map((place) => tally('UNMAPPED_VALUE', place));
+    expect(toFindings(seen)).toEqual(places.map((place) => expect.objectContaining(place)));
+    expect(toFindings(seen)[0]).not.toHaveProperty('column');
+  });
+
+  it.each<[Partial<Tally>, string]>([
+    [{ count: 2, keys: ['1', '2'] }, 'ID_MISSING in kit: 2 (1, 2)'],
+    [{ count: 3, keys: ['1', '2'] }, 'ID_MISSING in kit: 3 (1, 2, …)'],
+    [{ count: 3, keys: [] }, 'ID_MISSING in kit: 3'],
+  ])('of %j are told as they are', (seen, line) => {
+    expect(toFindings([tally('ID_MISSING', seen)]).map(describeFinding)).toEqual([line]);
+  });
+
   it('are told in one line that says how many there are beyond the keys it names', () => {
     const [found] = toFindings([tally('UNMAPPED_VALUE', { column: 'status', count: 3 })]);
     expect(found && describeFinding(found)).toBe(

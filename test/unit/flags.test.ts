@@ -1,15 +1,19 @@
 import {
   FLAG_NAMES,
   FLAG_PARAMETERS,
+  type Flags,
   flagsOfStage,
   formatFlag,
   IllegalWish,
   InvalidInput,
+  otherStore,
   parseFlag,
+  readsFrom,
   STAGES,
   type Stage,
   type StoreFlags,
   wishedStage,
+  writesTo,
 } from '@unified-kits/domain';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -130,5 +134,30 @@ describe('the wish', () => {
       (stage) => flagsOfStage(stage, true).unifiedReads !== flagsOfStage(stage, false).unifiedReads,
     );
     expect(kept).toEqual(['mirrored']);
+  });
+});
+
+describe('the store', () => {
+  const parsed = (texts: Partial<Record<keyof Flags, string>>) =>
+    Object.fromEntries(
+      FLAG_NAMES.map((name) => [
+        name,
+        parseFlag(name, texts[name] ?? FLAG_PARAMETERS[name].initial),
+      ]),
+    ) as unknown as Flags;
+
+  it.each([
+    [{}, 'legacy', 'legacy'],
+    [{ unifiedReads: 'true' }, 'kits', 'legacy'],
+    [{ unifiedReads: 'true', unifiedWrites: 'true' }, 'kits', 'kits'],
+    [{ dualWrite: 'true', migrationInProgress: 'true' }, 'legacy', 'legacy'],
+  ] as const)('with %j is %s for reads and %s for writes', (texts, reads, writes) => {
+    expect(readsFrom(parsed(texts))).toBe(reads);
+    expect(writesTo(parsed(texts))).toBe(writes);
+  });
+
+  it('has one other, and that is where a refused write goes', () => {
+    expect(otherStore('legacy')).toBe('kits');
+    expect(otherStore('kits')).toBe('legacy');
   });
 });

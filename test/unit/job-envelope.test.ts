@@ -86,4 +86,26 @@ describe('the envelope of a job', () => {
     expect(rejection(body)).toContain(reason);
     expect(rejection(body)).not.toMatch(/lost|a b|\ud800/);
   });
+
+  it('says of every fault where it is, by the names of the fields', () => {
+    expect(
+      rejection(JSON.stringify({ ...whole, jobId: 1, data: { status: '' }, kitId: 1 })),
+    ).toMatch(/^malformed: jobId: .+; data\.status: .+$/);
+    expect(rejection('[]')).toMatch(/^malformed: body: .+$/);
+    expect(rejection(JSON.stringify({ ...whole, type: 'kit.lost' }))).toBe(
+      'unknown-type: no job of this type is known',
+    );
+    expect(rejection(JSON.stringify({ ...whole, version: 2 }))).toBe(
+      'unknown-version: only version 1 of this job is known',
+    );
+  });
+
+  it('may come from a clock that is a day ahead, and no more', () => {
+    const at = (occurredAt: string) =>
+      rejection(JSON.stringify({ ...whole, kitId: 1, occurredAt }));
+    expect(at('2026-06-03T00:00:00Z')).toBe('accepted');
+    expect(at('2026-06-03T00:00:00.001Z')).toBe(
+      'malformed: occurredAt: lies more than a day ahead',
+    );
+  });
 });

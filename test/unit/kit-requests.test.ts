@@ -82,7 +82,7 @@ describe('the body of a POST', () => {
     );
   });
 
-  it.each([
+  it.each<[string, unknown[], unknown[]]>([
     ['kitType', ['a', 'x'.repeat(128), null], ['', 'x'.repeat(129), 1, {}]],
     ['orderId', ['a', 'x'.repeat(128), null], ['', 'x'.repeat(129), 1, {}]],
     ['metadata', [{}, { a: [1, { b: null }] }, null], [[], 'a', 1, true]],
@@ -92,7 +92,7 @@ describe('the body of a POST', () => {
       expect(faults(whole, { kitNumber: 'K1', [name]: value })).toEqual([name]);
   });
 
-  it.each([
+  it.each<[string, unknown[], unknown[]]>([
     ['notes', ['', 'x'.repeat(2_000), null], ['x'.repeat(2_001), 1, {}]],
     [
       'price',

@@ -134,6 +134,26 @@ describe('a mapping', () => {
     expect(messageOf(mapping)).toContain(why);
   });
 
+  it('may have names of 63 bytes', () => {
+    const mapping = small();
+    mapping.sources.kit.table = `${'é'.repeat(31)}x`;
+    expect(parseMapping(mapping).sources.kit.table).toBe(mapping.sources.kit.table);
+  });
+
+  it('shows a column as text unless it says otherwise', () => {
+    const { kit, practitioner_kits } = small().sources;
+    const attributes = { a: 'x', b: { column: 'y' }, c: { column: 'z', type: 'json' } } as const;
+    const { api } = parseMapping({
+      ...small(),
+      sources: { kit: { ...kit, api: { attributes } }, practitioner_kits },
+    }).sources.kit;
+    expect(api.attributes).toEqual({
+      a: { column: 'x', type: 'string' },
+      b: { column: 'y', type: 'string' },
+      c: { column: 'z', type: 'json' },
+    });
+  });
+
   it('may name anything else, however it must be quoted', () => {
     const mapping = small();
     mapping.sources.kit.table = `a "b" 'c' \\ $function$ ; -- é`;
@@ -186,6 +206,53 @@ describe('a mapping', () => {
   });
 });
 
+/** Every fault of a mapping, in the order told, without its place. */
+const faultsOf = (input: unknown): string[] =>
+  messageOf(input)
+    .split('\n')
+    .filter((line) => line.startsWith('✖ '))
+    .map((line) => line.slice(2));
+
+describe('the checks between the parts of a mapping', () => {
+  const twice = (column: string) =>
+    `column "${column}" is named by two rules; one legacy column feeds one unified column`;
+
+  it('find a column named twice, be it by the id, the owner or a rule', () => {
+    const kit = (more: object) => {
+      const mapping = small();
+      return {
+        ...mapping,
+        sources: { ...mapping.sources, kit: { ...mapping.sources.kit, ...more } },
+      };
+    };
+    expect(faultsOf(kit({ id: { column: 'number' } }))).toEqual([twice('number')]);
+    expect(faultsOf(kit({ owner: { type: 'client', userId: 'status' } }))).toEqual([
+      twice('status'),
+    ]);
+    expect(faultsOf(kit({ columns: { kitNumber: 'id', status: { column: 'id' } } }))).toEqual([
+      twice('id'),
+    ]);
+    const practitioners = small();
+    practitioners.sources.practitioner_kits.owner.practitionerId = 'number';
+    expect(faultsOf(practitioners)).toEqual([twice('number')]);
+  });
+
+  it.each<[string, object]>([
+    ['no columns', { columns: null }],
+    ['nothing', {}],
+    ['a table without a name', { table: 5 }],
+    ['no attributes', { api: { attributes: null } }],
+    ['attributes that are none', { api: { attributes: 5 } }],
+  ])('say nothing of sources with %s, of which the parts themselves tell', (_what, source) => {
+    const { kit, practitioner_kits } = small().sources;
+    const faulty = Object.keys(source).length === 0 ? [{}, {}] : [kit, practitioner_kits];
+    const [one, other] = faulty.map((rest) => ({ ...rest, ...source }));
+    const faults = faultsOf({ ...small(), sources: { kit: one, practitioner_kits: other } });
+    expect(faults.length).toBeGreaterThanOrEqual(2);
+    expect(faults).toEqual(faults.filter((fault) => fault.startsWith('Invalid input')));
+  });
+});
+
 describe('canonical JSON', () => {
   const shuffled = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(shuffled);
@@ -216,6 +283,8 @@ describe('canonical JSON', () => {
 
   it('keeps the order of arrays and leaves out undefined members', () => {
     expect(canonicalJson({ b: [2, 1], a: undefined })).toBe('{"b":[2,1]}');
+    expect(canonicalJson({ b: 1, A: 2, a: [undefined] })).toBe('{"A":2,"a":[null],"b":1}');
+    expect(canonicalJson(undefined)).toBe('null');
     expect(digest([1, 2])).not.toBe(digest([2, 1]));
   });
 });
