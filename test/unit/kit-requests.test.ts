@@ -16,8 +16,8 @@ import type { z } from 'zod';
 import { plainMapping, unlikeMapping } from '../support/example-kits.ts';
 
 /** Where a body is faulty: nowhere, or at each of these members. */
-const faults = (schema: z.ZodType, body: unknown): string[] => {
-  const { error } = schema.safeParse(body);
+const faults = (schema: () => z.ZodType, body: unknown): string[] => {
+  const { error } = schema().safeParse(body);
   return (error?.issues ?? []).flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => `unknown ${[...issue.path, key].join('.')}`)
@@ -30,9 +30,9 @@ const raw = (body: string): unknown =>
   );
 
 describe('the body of a POST', () => {
-  const legacy = createBody(unlikeMapping, 'kit', 'legacy');
-  const v2 = createBody(unlikeMapping, 'kit', 'v2');
-  const whole = createBody(unlikeMapping, 'practitioner_kits', 'legacy');
+  const legacy = () => createBody(unlikeMapping, 'kit', 'legacy');
+  const v2 = () => createBody(unlikeMapping, 'kit', 'v2');
+  const whole = () => createBody(unlikeMapping, 'practitioner_kits', 'legacy');
 
   it('needs a kit number and nothing else; in v2 also whose kit it is to be', () => {
     expect(faults(legacy, { kitNumber: 'K 1' })).toEqual([]);
@@ -68,7 +68,7 @@ describe('the body of a POST', () => {
   });
 
   it('says what a kit number must be', () => {
-    expect(legacy.safeParse({ kitNumber: ' K1' }).error?.issues).toMatchObject([
+    expect(legacy().safeParse({ kitNumber: ' K1' }).error?.issues).toMatchObject([
       { message: 'printable characters, no space at either end' },
     ]);
   });
@@ -111,7 +111,7 @@ describe('the body of a POST', () => {
   });
 
   it('says that a number must be one', () => {
-    const { error } = legacy.safeParse({ kitNumber: 'K1', price: 'much' });
+    const { error } = legacy().safeParse({ kitNumber: 'K1', price: 'much' });
     expect(error?.issues[0]?.message).toBe('a number');
   });
 
@@ -125,7 +125,7 @@ describe('the body of a POST', () => {
 });
 
 describe('the body of a PATCH', () => {
-  const legacy = changeBody(unlikeMapping, 'kit', 'legacy');
+  const legacy = () => changeBody(unlikeMapping, 'kit', 'legacy');
 
   it('may be empty, and changes neither the number nor the owner', () => {
     expect(faults(legacy, {})).toEqual([]);
@@ -134,7 +134,7 @@ describe('the body of a PATCH', () => {
       'unknown ownerType',
       'unknown userId',
     ]);
-    const v2 = changeBody(unlikeMapping, 'kit', 'v2');
+    const v2 = () => changeBody(unlikeMapping, 'kit', 'v2');
     expect(faults(v2, { attributes: { notes: 'a' } })).toEqual([]);
     expect(faults(v2, { ownerType: 'client' })).toEqual(['unknown ownerType']);
     expect(faults(legacy, { notes: 'a', kitType: null })).toEqual([]);
@@ -142,7 +142,7 @@ describe('the body of a PATCH', () => {
   });
 
   it('takes a status in the words of its contract only', () => {
-    const practitioners = (contract: 'legacy' | 'v2') =>
+    const practitioners = (contract: 'legacy' | 'v2') => () =>
       changeBody(referenceMapping, 'practitioner_kits', contract);
     expect(faults(practitioners('legacy'), { status: 'sampled' })).toEqual([]);
     expect(faults(practitioners('legacy'), { status: 'collected' })).toEqual(['status']);
@@ -159,12 +159,12 @@ describe('the words for a status', () => {
   const own = Object.fromEntries(KIT_STATUSES.map((status) => [status, status]));
 
   it('are those of kits in v2, and where the table has no others', () => {
-    expect(meanings(referenceMapping, 'practitioner_kits', 'v2')).toEqual(own);
-    expect(meanings(plainMapping, 'kit', 'legacy')).toEqual(own);
+    expect(meanings(referenceMapping, 'practitioner_kits', 'v2')).toStrictEqual(own);
+    expect(meanings(plainMapping, 'kit', 'legacy')).toStrictEqual(own);
   });
 
   it('are the table`s under the legacy contract, without those that mean no status', () => {
-    expect(meanings(unlikeMapping, 'kit', 'legacy')).toEqual({ ...own, done: 'completed' });
+    expect(meanings(unlikeMapping, 'kit', 'legacy')).toStrictEqual({ ...own, done: 'completed' });
     expect(meanings(referenceMapping, 'practitioner_kits', 'legacy')).toMatchObject({
       ordered: 'created',
       reported: 'completed',
@@ -202,27 +202,33 @@ describe('the values of a body', () => {
   const fields = (...given: Parameters<typeof values>) => values(...given).fields;
 
   it('are those that it has, null included, of columns that the table has', () => {
-    expect(values({})).toEqual({ fields: {}, attributes: {} });
-    expect(fields({ kitNumber: 'K1', kitType: null, orderId: 'O1', metadata: {} })).toEqual({
+    expect(values({})).toStrictEqual({ fields: {}, attributes: {} });
+    expect(fields({ kitNumber: 'K1', kitType: null, orderId: 'O1', metadata: {} })).toStrictEqual({
       kitNumber: 'K1',
       kitType: null,
     });
-    expect(fields({ orderId: null, metadata: { b: [1] } }, 'legacy', 'practitioner_kits')).toEqual({
+    expect(
+      fields({ orderId: null, metadata: { b: [1] } }, 'legacy', 'practitioner_kits'),
+    ).toStrictEqual({
       orderId: null,
       metadata: '{"b":[1]}',
     });
-    expect(fields({ metadata: null }, 'legacy', 'practitioner_kits')).toEqual({ metadata: null });
+    expect(fields({ metadata: null }, 'legacy', 'practitioner_kits')).toStrictEqual({
+      metadata: null,
+    });
   });
 
   it('have no status: that is for the life of the kit to decide', () => {
-    expect(fields({ status: 'registered', createdAt: 'now' })).toEqual({});
+    expect(fields({ status: 'registered', createdAt: 'now' })).toStrictEqual({});
   });
 
   it('are in the legacy table`s words, whichever contract they came under', () => {
-    expect(fields({ kitType: 'B' })).toEqual({ kitType: 'B' });
-    expect(fields({ kitType: 'blood' }, 'v2')).toEqual({ kitType: 'B' });
-    expect(fields({ kitType: 'blood' }, 'v2', 'practitioner_kits')).toEqual({ kitType: 'blood' });
-    expect(fields({ kitType: 'B' }, 'legacy', 'practitioner_kits')).toEqual({ kitType: 'B' });
+    expect(fields({ kitType: 'B' })).toStrictEqual({ kitType: 'B' });
+    expect(fields({ kitType: 'blood' }, 'v2')).toStrictEqual({ kitType: 'B' });
+    expect(fields({ kitType: 'blood' }, 'v2', 'practitioner_kits')).toStrictEqual({
+      kitType: 'blood',
+    });
+    expect(fields({ kitType: 'B' }, 'legacy', 'practitioner_kits')).toStrictEqual({ kitType: 'B' });
   });
 
   it.each([
@@ -241,13 +247,13 @@ describe('the values of a body', () => {
   it('have attributes from beside the columns or from `attributes`, as text or as JSON', () => {
     const given = { notes: '1', price: raw('1.50'), consent: false, tags: 'a' };
     const written = { notes: '1', price: '1.50', consent: 'false', tags: '"a"' };
-    expect(values(given).attributes).toEqual(written);
-    expect(values({ attributes: given }, 'v2').attributes).toEqual(written);
-    expect(values(given, 'v2').attributes).toEqual({});
-    expect(values({ notes: null, tags: { a: 1 }, color: 'red' }).attributes).toEqual({
+    expect(values(given).attributes).toStrictEqual(written);
+    expect(values({ attributes: given }, 'v2').attributes).toStrictEqual(written);
+    expect(values(given, 'v2').attributes).toStrictEqual({});
+    expect(values({ notes: null, tags: { a: 1 }, color: 'red' }).attributes).toStrictEqual({
       notes: null,
       tags: '{"a":1}',
     });
-    expect(values({ notes: 'a' }, 'legacy', 'practitioner_kits').attributes).toEqual({});
+    expect(values({ notes: 'a' }, 'legacy', 'practitioner_kits').attributes).toStrictEqual({});
   });
 });
