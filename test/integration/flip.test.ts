@@ -173,14 +173,20 @@ describe('a flip', () => {
       const { rows } = await run('show max_prepared_transactions');
       if (rows[0].max_prepared_transactions === '0') context.skip();
       const blocker = await legacy.client();
+      // Such a transaction belongs to the server: it outlives a test that fails, and then its database.
       await blocker.query(
-        `begin; update kit set notes = 'prepared' where id = 1; prepare transaction 'forgotten'`,
+        `begin; update kit set notes = 'prepared' where id = 1; prepare transaction '${legacy.name}'`,
       );
-      await expect(flipTo('dual-write', { attempts: 2, lockTimeoutMs: 40 })).rejects.toMatchObject({
-        name: 'FlipBlocked',
-        message: expect.stringContaining('a prepared transaction holds RowExclusiveLock'),
-      });
-      await blocker.query(`rollback prepared 'forgotten'`);
+      try {
+        await expect(
+          flipTo('dual-write', { attempts: 2, lockTimeoutMs: 40 }),
+        ).rejects.toMatchObject({
+          name: 'FlipBlocked',
+          message: expect.stringContaining('a prepared transaction holds RowExclusiveLock'),
+        });
+      } finally {
+        await blocker.query(`rollback prepared '${legacy.name}'`);
+      }
     });
 
     it('tries again, with pauses drawn at random, and succeeds when the way is free', async () => {
