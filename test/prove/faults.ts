@@ -8,6 +8,7 @@ export const FAULT_KINDS = [
   'terminate backends',
   'interrupt',
   'crash postgres',
+  'disk full',
   'cut',
   'delay',
   'freeze',
@@ -88,13 +89,14 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   'terminate backends': 4,
   interrupt: 14,
   'crash postgres': 2,
+  'disk full': 2,
   cut: 3,
   delay: 2,
   freeze: 2,
   'lose commits': 4,
-  'hold rows': 4,
+  'hold rows': 6,
   'lock tables': 2,
-  'duplicate number': 2,
+  'duplicate number': 4,
   flag: 4,
   'unreadable flags': 2,
   deaf: 1,
@@ -120,13 +122,17 @@ const pickKind = (random: () => number, possible: readonly FaultKind[]): FaultKi
 
 /**
  * Draws the faults of a run: many in the middle of one step, for it is where two come together that most goes
- * wrong, some in the middle of others, and some at any time.
+ * wrong, some in the middle of others, and some at any time up to `withinMs`, unless that is undefined.
  */
 export const planFaults = (
   random: () => number,
-  { count, withinMs, canCrash }: { count: number; withinMs: number; canCrash: boolean },
+  {
+    count,
+    withinMs,
+    impossible,
+  }: { count: number; withinMs: number | undefined; impossible: readonly FaultKind[] },
 ): readonly PlannedFault[] => {
-  const possible = FAULT_KINDS.filter((kind) => canCrash || kind !== 'crash postgres');
+  const possible = FAULT_KINDS.filter((kind) => !impossible.includes(kind));
   const anyStep = () => STEP_NAMES[Math.floor(random() * STEP_NAMES.length)] ?? '';
   const focus = anyStep();
   const during = (step: string) => ({
@@ -136,7 +142,7 @@ export const planFaults = (
   const moment = () => {
     const die = random();
     if (die < 0.4) return during(focus);
-    if (die < 0.7) return during(anyStep());
+    if (die < 0.7 || withinMs === undefined) return during(anyStep());
     return {
       when: { atMs: Math.floor(random() * withinMs) },
       statements: random() < 0.4 ? SERVICE : (STEPS[anyStep() as keyof typeof STEPS] ?? SERVICE),

@@ -57,7 +57,7 @@ export interface Returned {
   readonly seen?: Readonly<Record<string, SeenKit | null>>;
   /** Why it did not succeed. */
   readonly fault?: string;
-  /** The table whose constraint refused a write, where that is not the table that was written. */
+  /** The mirror in which a write failed, which must never be. */
   readonly refusedBy?: string;
 }
 

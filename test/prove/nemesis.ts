@@ -5,6 +5,7 @@ import type { History } from './history.ts';
 import type { Operator, Until } from './operator.ts';
 import type { ProveSystem, SeenCall } from './prove-system.ts';
 import { CLIENTS, PRACTITIONERS, type ProveServer, ROWS } from './server.ts';
+import { mirrorThatFailed } from './sql-client.ts';
 
 const UNTILS: readonly Until[] = ['mirrored', 'dual-write', 'unified', 'closed'];
 const HOUR_MS = 3_600_000;
@@ -16,23 +17,18 @@ export class Nemesis {
   readonly #system: ProveSystem;
   readonly #operator: Operator;
   readonly #history: History;
-  readonly #crash: ProveServer['crash'];
+  readonly #server: ProveServer;
   readonly #waiting: PlannedFault[] = [];
   readonly #underWay = new Set<Promise<void>>();
   #stopped = new AbortController();
   /** The last call of the copy: what it was told is what a stray call would be told. */
   #lastRun: SeenCall['event'] | undefined;
 
-  constructor(
-    system: ProveSystem,
-    operator: Operator,
-    history: History,
-    crash: ProveServer['crash'],
-  ) {
+  constructor(system: ProveSystem, operator: Operator, history: History, server: ProveServer) {
     this.#system = system;
     this.#operator = operator;
     this.#history = history;
-    this.#crash = crash;
+    this.#server = server;
   }
 
   start(faults: readonly PlannedFault[]): void {
@@ -105,7 +101,8 @@ export class Nemesis {
       const holdMs = size < 0.3 ? undefined : Math.round(((size - 0.3) / 0.7) ** 2 * 1_200);
       this.#system.network.interrupt({ statement, holdMs });
     },
-    'crash postgres': () => this.#crash?.(),
+    'crash postgres': () => this.#server.crash?.(),
+    'disk full': ({ size }) => this.#server.fillDisk?.(Math.round(200 + size * 1_200)),
     cut: ({ size }) => {
       const all = size < 0.4;
       let n = size;
@@ -142,7 +139,14 @@ export class Nemesis {
       const [row] = await this.#sql(
         `insert into practitioner_kits (kit_number, practitioner_id) values ($1, md5('practitioner0')::uuid) returning id::text`,
         [number],
-      );
+      ).catch((error: unknown) => {
+        const refusedBy = mirrorThatFailed(error);
+        if (refusedBy !== undefined) {
+          const op = this.#history.invoke('nemesis', { do: 'write', by: 'sql', writes: [] });
+          this.#history.returned(op, 'failed', { refusedBy, fault: 'a number that is taken' });
+        }
+        throw error;
+      });
       await sleep(300 + size * 1_500, undefined, { signal: this.#stopped.signal }).catch(
         () => undefined,
       );

@@ -21,8 +21,6 @@ const UNFORESEEN = [
 ];
 const ACTOR = 'prove';
 const POLL_MS = 40;
-/** An execution that takes longer is taken for one that hangs. */
-const LONGEST_MS = 45_000;
 
 interface Ended {
   readonly status: string;
@@ -49,12 +47,15 @@ export class NeverCame extends Error {
 export class Operator {
   readonly #system: ProveSystem;
   readonly #history: History;
+  readonly #longestMs: number;
   readonly #running = new Map<string, Promise<Ended>>();
   #reportId = '';
 
-  constructor(system: ProveSystem, history: History) {
+  /** @param longestMs an execution that takes longer is taken for one that hangs */
+  constructor(system: ProveSystem, history: History, longestMs: number) {
     this.#system = system;
     this.#history = history;
+    this.#longestMs = longestMs;
   }
 
   async stage(): Promise<Stage> {
@@ -62,7 +63,7 @@ export class Operator {
   }
 
   async #ended(workflow: Workflow, executionArn: string): Promise<Ended> {
-    const until = Date.now() + LONGEST_MS;
+    const until = Date.now() + this.#longestMs;
     for (;;) {
       const { status, error, cause, output } = await this.#system.sfn.send(
         new DescribeExecutionCommand({ executionArn }),

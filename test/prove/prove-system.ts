@@ -78,6 +78,20 @@ export interface ProveSystem {
   close(): Promise<void>;
 }
 
+/** A schedule. One pool serves all functions here, so calls that wait for one another must not pile up. */
+const oneAtATime = (call: () => Promise<unknown>, everyMs: number): NodeJS.Timeout => {
+  let underWay = false;
+  return setInterval(() => {
+    if (underWay) return;
+    underWay = true;
+    call()
+      .catch(() => undefined)
+      .finally(() => {
+        underWay = false;
+      });
+  }, everyMs);
+};
+
 /** @param log the file for the functions' log lines */
 export const startProveSystem = async (
   databaseUrl: string,
@@ -165,10 +179,7 @@ export const startProveSystem = async (
   const unsubscribe = aws.onParameterChange(async (event) => {
     if (!faults.deaf) await changed(event);
   });
-  const scheduled = setInterval(
-    () => changed({ source: 'aws.scheduler' }).catch(quiet),
-    SCHEDULE_MS,
-  );
+  const scheduled = oneAtATime(() => changed({ source: 'aws.scheduler' }), SCHEDULE_MS);
 
   const api = await startGateway({
     handler: async (event) =>
@@ -189,16 +200,7 @@ export const startProveSystem = async (
     maximumConcurrency: JOBS_CONSUMER.maximumConcurrency,
     functionResponseTypes: ['ReportBatchItemFailures'],
   });
-  let relaying = false;
-  const relayed = setInterval(() => {
-    if (relaying) return;
-    relaying = true;
-    call('phase5-relay', '{}', GATEWAY_SECONDS)
-      .catch(quiet)
-      .finally(() => {
-        relaying = false;
-      });
-  }, RELAY_MS);
+  const relayed = oneAtATime(() => call('phase5-relay', '{}', GATEWAY_SECONDS), RELAY_MS);
 
   const sfn = new SFNClient({ endpoint, region, credentials });
   const sqs = new SQSClient({

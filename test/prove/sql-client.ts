@@ -45,11 +45,14 @@ class NotThere extends Error {
 const codeOf = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
 
-/** The store that a table of an error is of. */
-const storeOf = (table: string | undefined): Store | undefined => {
-  if (table === undefined) return undefined;
-  return table === 'kits' ? 'kits' : 'legacy';
-};
+/**
+ * The mirror's function in which a client's statement has failed, if it was there: it must let the write stand,
+ * whatever happens, but for the end of the session.
+ */
+export const mirrorThatFailed = (error: unknown): string | undefined =>
+  error instanceof pg.DatabaseError && error.code?.startsWith('57P') !== true
+    ? /migration\."?(?:mirror|sync)_\w+/.exec(error.where ?? '')?.[0]
+    : undefined;
 
 /**
  * A service of the organisation that knows nothing of ours but what README says: a write that is refused with
@@ -127,26 +130,26 @@ export class SqlClient {
         }
         if (lost && !(error instanceof NotThere)) await this.#disconnect();
         else await this.#session?.query('rollback').catch(() => this.#disconnect());
+        const refusedBy = mirrorThatFailed(error);
+        if (refusedBy !== undefined) return { outcome: 'failed', fault: code ?? '', refusedBy };
         if (code !== undefined && ELSEWHERE.includes(code))
           this.#store = store === 'legacy' ? 'kits' : 'legacy';
         else if (
           (code !== undefined && !UNDONE.includes(code) && !lost) ||
           (error instanceof NotThere && isolation === 'read committed')
-        ) {
-          const table = error instanceof pg.DatabaseError ? error.table : undefined;
-          const other = storeOf(table);
-          return {
-            outcome: 'failed',
-            fault: code ?? 'not there',
-            ...(table !== undefined && other !== undefined && other !== store
-              ? { refusedBy: table }
-              : {}),
-          };
-        }
+        )
+          return { outcome: 'failed', fault: code ?? 'not there' };
         if (tries >= MOST_TRIES) return { outcome: 'failed', fault: code ?? 'connection lost' };
         await sleep(5 + 30 * this.#options.random());
       }
     }
+  }
+
+  /** Most transactions are short; some are forgotten for so long that stages pass them by. */
+  #holdMs(): number {
+    const die = this.#dice(20);
+    if (die === 0) return 1_000 + this.#dice(3_500);
+    return die < 5 ? this.#dice(400) : this.#dice(10);
   }
 
   async #written(
@@ -156,7 +159,7 @@ export class SqlClient {
     const { history, name } = this.#options;
     const op = history.invoke(name, { do: 'write', by: 'sql', writes });
     const isolation = ISOLATIONS[this.#dice(ISOLATIONS.length)] ?? 'read committed';
-    const holdMs = this.#dice(4) === 0 ? this.#dice(400) : this.#dice(10);
+    const holdMs = this.#holdMs();
     const { outcome, ...more } = await this.#transaction(isolation, holdMs, work);
     const gone = more.fault === 'not there';
     history.returned(op, outcome, {
