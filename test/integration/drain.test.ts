@@ -250,6 +250,42 @@ describe('the drain', () => {
   });
 
   describe('from kits to legacy', () => {
+    it('waits in dual-write for a writer of the same kit, and takes what it wrote', async () => {
+      await migrateTo(legacy.db, binding, 'dual-write');
+      const app = await appSession(legacy, ['kits']);
+      await app.query('begin');
+      await app.query(
+        `update kits set order_id = 'of the writer' where source = 'kit' and legacy_id = '3'`,
+      );
+      await note(3, 4);
+      const draining = drained();
+      await until(legacy, WAITING);
+      await app.query('commit');
+      expect(await draining).toMatchObject({ stuck: 0, done: true });
+      expect((await run('select order_id from kit where id = 3')).rows).toEqual([
+        { order_id: 'of the writer' },
+      ]);
+      await exact();
+    });
+
+    it('deletes in dual-write what kits no longer has, once whoever holds the row lets it go', async () => {
+      await migrateTo(legacy.db, binding, 'dual-write');
+      await run(
+        `begin; alter table kits disable trigger uk_mirror_delete; delete from kits where source = 'kit' and legacy_id in ('3', '4'); alter table kits enable always trigger uk_mirror_delete; commit`,
+      );
+      const holder = await engine();
+      await holder.query('select from kit where id = 3 for update');
+      await note(3, 4, 5);
+      const draining = drained();
+      await until(legacy, WAITING);
+      await holder.query('rollback');
+      expect(await draining).toMatchObject({ synced: 3, stuck: 0 });
+      expect((await run('select id::int from kit where id in (3, 4, 5)')).rows).toEqual([
+        { id: 5 },
+      ]);
+      await exact();
+    });
+
     it('gives two kits their swapped numbers also where the legacy number is unique', async () => {
       await legacy.drop();
       legacy = await legacyDatabase(20);

@@ -1,4 +1,12 @@
-import { type Binding, drain, enterChunk, type FlipOptions, flip } from '@unified-kits/data';
+import {
+  type Binding,
+  beginBatch,
+  drain,
+  endBatch,
+  enterChunk,
+  type FlipOptions,
+  flip,
+} from '@unified-kits/data';
 import { FENCE_SQLSTATE, STAGES, type Stage } from '@unified-kits/domain';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -138,7 +146,159 @@ describe('a flip', () => {
       );
       expect(await flipTo('unified')).toMatchObject({ from: 'dual-write', to: 'unified' });
     });
+
+    describe('at its beginning', () => {
+      const beginning = () =>
+        legacy.db.transaction({ asEngine: true }, (session) =>
+          beginBatch(session, binding, {
+            kind: 'full',
+            reportId: null,
+            actor: 'test',
+            phase: 'test',
+          }),
+        );
+
+      it('without the batch that begins', async () => {
+        await changesNothing(() => flipTo('copying'), {
+          name: 'BatchNotFound',
+          message: 'the flip to "copying" needs the batch that begins',
+        });
+      });
+
+      it('for a batch that was rolled back meanwhile, which nobody could end again', async () => {
+        const { id } = await beginning();
+        await legacy.db.transaction({ asEngine: true }, (session) =>
+          endBatch(session, id, 'rolled-back', 'test', 'test'),
+        );
+        await changesNothing(() => flipTo('copying', { batchId: id }), {
+          name: 'FlipRefused',
+          message: `no flip from "legacy" to "copying": batch ${id} has ended meanwhile. Begin another.`,
+        });
+      });
+
+      it('while kits holds a row of another batch, or of none', async () => {
+        const { id } = await beginning();
+        const born = (batchId: string | null) =>
+          legacy.db.transaction({ asEngine: true }, (session) =>
+            session.query(
+              `insert into public.kits (id, owner_type, user_id, kit_number, status, source, legacy_id, migration_batch_id) values (md5('x')::uuid, 'client', md5('user1')::uuid, 'X', 'created', 'kit', '5000', $1)
+               on conflict (id) do update set migration_batch_id = excluded.migration_batch_id`,
+              [batchId],
+            ),
+          );
+        await born(null);
+        await changesNothing(() => flipTo('copying', { batchId: id }), {
+          name: 'FlipRefused',
+          message: expect.stringContaining('kits holds rows of batch'),
+        });
+        await born(id);
+        expect(await flipTo('copying', { batchId: id })).toMatchObject({ to: 'copying' });
+      });
+    });
+
+    it('to dual-write of a migration that was closed, until parity has looked at everything again', async () => {
+      await migrateTo(legacy.db, binding, 'closed');
+      await flipTo('unified');
+      await changesNothing(() => flipTo('dual-write'), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('run parity once, which notes every difference'),
+      });
+      await parity(legacy.db, binding);
+      await flipTo('dual-write');
+      await flipTo('unified');
+      // What was proved in an earlier stay proves nothing of this one.
+      await changesNothing(() => flipTo('dual-write'), { name: 'FlipRefused' });
+    });
+
+    it('with changed owners in the backlog: nobody knows how many kits they have', async () => {
+      await mirrored();
+      await run(
+        `insert into migration.pending_sync (source, legacy_id, cause) values ('practitioners', md5('practitioner1')::uuid::text, 'capture')`,
+      );
+      await changesNothing(() => flipTo('dual-write'), {
+        name: 'FlipRefused',
+        message: expect.stringContaining('changed owners, wait in the backlog'),
+      });
+      await drain(legacy.db, binding, far());
+      expect(await flipTo('dual-write')).toMatchObject({ drained: 0 });
+    });
   });
+
+  it('is recorded with who, when, from where and to where, in the stage and in the log', async () => {
+    const batchId = await migrateTo(legacy.db, binding, 'copying');
+    await copyAll(legacy.db, binding, batchId);
+    await run(`update kit set notes = 'noted' where id < 4`);
+    const { epoch } = (await state()).stage;
+    expect(await flipTo('mirrored', { actor: 'operator', phase: 'phase2' })).toEqual({
+      from: 'copying',
+      to: 'mirrored',
+      epoch: epoch + 1,
+      drained: 3,
+      attempts: 1,
+      heldInVainMs: 0,
+      writersHeldMs: expect.any(Number),
+    });
+    const { stage } = await state();
+    expect(stage).toMatchObject({
+      stage: 'mirrored',
+      epoch: epoch + 1,
+      batch_id: batchId,
+      actor: 'operator',
+    });
+    const { rows } = await run(
+      `select phase, action, actor, batch_id, detail from migration.event order by id desc limit 1`,
+    );
+    expect(rows).toEqual([
+      {
+        phase: 'phase2',
+        action: 'flip',
+        actor: 'operator',
+        batch_id: batchId,
+        detail: {
+          from: 'copying',
+          to: 'mirrored',
+          epoch: epoch + 1,
+          drained: 3,
+          underLockMs: expect.any(Number),
+        },
+      },
+    ]);
+  });
+
+  it('back to legacy forgets what is noted: it has no meaning there', async () => {
+    await migrateTo(legacy.db, binding, 'mirrored');
+    await run(
+      `insert into migration.pending_sync (source, legacy_id, cause) select 'kit', n::text, 'test' from generate_series(1, 300) n`,
+    );
+    expect(await flipTo('legacy')).toMatchObject({ drained: 0 });
+    expect((await state()).backlog).toBeNull();
+  });
+
+  it.each([
+    ['mirrored', 'dual-write', 'kits', 'kit'],
+    ['dual-write', 'mirrored', 'kit', 'kits'],
+  ] as const)(
+    'from %s to %s takes its locks in the order of the writers, authoritative store first',
+    async (from, to, blocked, held) => {
+      await migrateTo(legacy.db, binding, from);
+      if (from === 'mirrored') await parity(legacy.db, binding);
+      const blocker = await legacy.client();
+      await blocker.query(`begin; lock table ${blocked} in row exclusive mode`);
+      const flipping = flipTo(to, { lockTimeoutMs: 8_000 });
+      await until(legacy, WAITING);
+      const { rows } = await run(
+        `select relation::regclass::text as relation, granted from pg_locks where mode = 'ShareRowExclusiveLock' and relation in ('kit'::regclass, 'kits'::regclass)`,
+      );
+      await blocker.query('rollback');
+      expect(rows).toEqual(
+        expect.arrayContaining([
+          { relation: expect.stringMatching(new RegExp(`\\b${held}$`)), granted: true },
+          { relation: expect.stringMatching(new RegExp(`\\b${blocked}$`)), granted: false },
+        ]),
+      );
+      expect(await flipping).toMatchObject({ from, to });
+    },
+  );
 
   describe('that cannot have its locks', () => {
     it('names the sessions in the way: pid, user, application and age', async () => {
