@@ -208,6 +208,19 @@ describe('parity', () => {
     await dying.query('rollback');
     await Promise.all([lane(), lane()]);
     expect(compared).toBe(58_000);
+    const sample = await beginParity(legacy.db, binding, {
+      phase: 'test',
+      actor: 'test',
+      sample: 1,
+    });
+    expect(
+      await run(
+        `select source, count(*)::int as n from migration.parity_range where run_id = '${sample}' group by source order by source`,
+      ),
+    ).toEqual([
+      { source: 'kit', n: 1 },
+      { source: 'practitioner_kits', n: 1 },
+    ]);
     expect(await finishParity(legacy.db, runId, { phase: 'test', actor: 'test' })).toMatchObject({
       compared: 58_000,
       mismatched: 0,
@@ -237,6 +250,72 @@ describe('parity', () => {
     await parityLane(legacy.db, binding, whole, far());
     await finishParity(legacy.db, whole, options);
     await flip(legacy.db, binding, { to: 'dual-write', ...options });
+  });
+
+  it('needs a batch: in legacy there is nothing to compare', async () => {
+    await start();
+    await expect(
+      beginParity(legacy.db, binding, { phase: 'test', actor: 'test' }),
+    ).rejects.toMatchObject({
+      name: 'BatchNotFound',
+      message: 'parity needs a batch; in stage "legacy" there is none',
+    });
+  });
+
+  it('is recorded once it is whole, as what it was: a comparison or a sample', async () => {
+    await start();
+    const batchId = await migrateTo(legacy.db, binding, 'mirrored');
+    await behindTheMirror(kit(3, `order_id = '${SECRET}'`));
+    const options = { phase: 'phase6', actor: 'operator' };
+    const runs: string[] = [];
+    for (const sample of [undefined, 1]) {
+      const runId = await beginParity(legacy.db, binding, { ...options, sample });
+      const whole = { ...options, sample: sample !== undefined };
+      expect(await finishParity(legacy.db, runId, whole)).toMatchObject({ done: false });
+      await parityLane(legacy.db, binding, runId, far());
+      expect(await finishParity(legacy.db, runId, whole)).toEqual({
+        runId,
+        compared: 60,
+        mismatched: 1,
+        done: true,
+      });
+      runs.push(runId);
+    }
+    expect(
+      await run(
+        `select phase, actor, action, batch_id, detail from migration.event where action like 'parity%' order by id`,
+      ),
+    ).toEqual(
+      ['parity-compared', 'parity-sampled'].map((action, index) => ({
+        ...options,
+        action,
+        batch_id: batchId,
+        detail: { runId: runs[index], compared: 60, mismatched: 1 },
+      })),
+    );
+    expect(
+      await run(
+        'select compared::int, mismatched::int, finished_at is not null as proof from migration.parity_run order by started_at',
+      ),
+    ).toEqual([
+      { compared: 60, mismatched: 1, proof: true },
+      { compared: 60, mismatched: 1, proof: false },
+    ]);
+  });
+
+  it('names as many mismatches as are asked for, in the order of their keys', async () => {
+    await start();
+    await migrateTo(legacy.db, binding, 'mirrored');
+    await behindTheMirror(`update public.kits set order_id = 'other' where source = 'kit'`);
+    const { runId } = await parity(legacy.db, binding);
+    const keys = async (limit?: number) =>
+      (await legacy.db.transaction({}, (session) => readMismatches(session, runId, limit))).map(
+        ({ legacyId }) => legacyId,
+      );
+    const all = Array.from({ length: 30 }, (_, index) => String(index + 1)).sort();
+    expect(await keys(40)).toEqual(all);
+    expect(await keys()).toEqual(all.slice(0, 20));
+    expect(await keys(3)).toEqual(all.slice(0, 3));
   });
 
   it('leaves out what waits in the backlog while changes are only captured', async () => {
