@@ -25,8 +25,8 @@ const LEADS_BY_ROW = `
 const KITS_ID = /cast\(overlay\(overlay\(.+? placing 'a' from 17 for 1\) as uuid\)/gs;
 
 /**
- * Known-bad variants of what the real code does, by the names that test/model has for most of them. What shows
- * only in an interleaving that no workload meets in reasonable time is the model's alone: see README there.
+ * Known-bad variants of what the real code does. Those that the model of the protocol knows, too, have their names
+ * from test/model/protocol.ts; what shows in no interleaving but a few is there alone.
  */
 export const VARIANTS = {
   'fence is a row in the snapshot': inFunctions(

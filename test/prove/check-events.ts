@@ -1,6 +1,6 @@
-import type { Violation } from './check.ts';
 import type { Evidence, EvidentEvent } from './evidence.ts';
 import { type Done, type Entry, operations } from './history.ts';
+import type { Violation } from './violation.ts';
 
 type Job = Done<Extract<Done['what'], { readonly do: 'job' }>>;
 const isJob = (done: Done): done is Job => done.what.do === 'job';

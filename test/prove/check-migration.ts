@@ -1,7 +1,7 @@
 import { isNeighbour, type Stage } from '@unified-kits/domain';
-import type { Violation } from './check.ts';
 import type { Compared, Evidence, EvidentKit } from './evidence.ts';
 import type { Entry } from './history.ts';
+import type { Violation } from './violation.ts';
 
 const illegalFlips = (flips: Evidence['flips']): readonly Violation[] => {
   let stage: Stage = 'legacy';

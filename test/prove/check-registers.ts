@@ -1,6 +1,6 @@
-import type { Violation } from './check.ts';
 import type { Evidence, EvidentKit } from './evidence.ts';
 import { type Assignment, type Done, type Entry, type Field, operations } from './history.ts';
+import type { Violation } from './violation.ts';
 
 type Value = string | null;
 type Write = Done<Extract<Done['what'], { readonly do: 'write' }>>;

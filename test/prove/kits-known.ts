@@ -1,5 +1,5 @@
 import type { Database } from '@unified-kits/data';
-import { SOURCES, type Source, type Store } from '@unified-kits/domain';
+import type { Source, Store } from '@unified-kits/domain';
 import type pg from 'pg';
 import { readStore, unifiedWord } from '../support/store-content.ts';
 import type { EvidentKit } from './evidence.ts';
@@ -60,5 +60,3 @@ export const inSnapshot = <Result>(
 /** The owner's path under the legacy contract. */
 export const legacyPath = (source: Source, practitionerId: string | undefined): string =>
   source === 'kit' ? '/kits' : `/practitioners/${practitionerId}/kits`;
-
-export const isSource = (text: string): text is Source => SOURCES.some((one) => one === text);

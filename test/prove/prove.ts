@@ -3,12 +3,13 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { VARIANT_NAMES, VARIANTS, type VariantName } from './broken.ts';
-import { check, type Violation } from './check.ts';
+import { check } from './check.ts';
 import { FunctionsProcess } from './functions-process.ts';
 import { readHistory } from './history.ts';
 import type { Processes } from './prove-system.ts';
 import { runSeed, type SeedResult } from './run-seed.ts';
 import { ownServer, type ProveServer } from './server.ts';
+import type { Violation } from './violation.ts';
 
 const HELP = `npm run prove -- [options]
 
@@ -117,14 +118,21 @@ interface Rig {
   readonly processes: Processes;
 }
 
+/** A run that came to no end: it proves nothing, and the next one can go on. */
+const stoppedShort = (seed: number, error: unknown): undefined => {
+  say(`seed ${seed}: came to no end: ${error instanceof Error ? error.stack : String(error)}`);
+};
+
 /** What did not hold is kept, and told with how to see it again. */
 const runOne = async (
   rig: Rig,
   { directory, length }: Asked,
   seed: number,
-): Promise<SeedResult> => {
-  const result = await runSeed({ seed, ...rig, directory, length });
-  if (result.violations.length > 0) return result;
+): Promise<SeedResult | undefined> => {
+  const result = await runSeed({ seed, ...rig, directory, length }).catch((error: unknown) =>
+    stoppedShort(seed, error),
+  );
+  if (result === undefined || result.violations.length > 0) return result;
   await rm(result.historyFile, { force: true });
   await rm(result.historyFile.replace(/jsonl$/, 'functions.log'), { force: true });
   return result;

@@ -3,7 +3,7 @@ import { readUnsent } from '@unified-kits/data';
 import { seededRandom } from '../../infra/local/writers/random.ts';
 import { QUEUES } from '../../infra/queues.ts';
 import { ApiClient } from './api-client.ts';
-import { check, type Violation } from './check.ts';
+import { check } from './check.ts';
 import { differences } from './check-migration.ts';
 import { collectEvidence, compareStores, jobsIn, takeEvents } from './collect-evidence.ts';
 import type { Compared, EvidentKit } from './evidence.ts';
@@ -16,6 +16,7 @@ import { Operator, type Until } from './operator.ts';
 import { type Processes, type ProveSystem, startProveSystem } from './prove-system.ts';
 import { CLIENTS, PRACTITIONERS, type ProveServer, proveDatabase } from './server.ts';
 import { SqlClient } from './sql-client.ts';
+import type { Violation } from './violation.ts';
 
 export interface SeedOptions {
   readonly seed: number;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { check, type Rule } from '../prove/check.ts';
+import { check } from '../prove/check.ts';
 import type { Evidence, EvidentEvent, EvidentKit } from '../prove/evidence.ts';
 import type { Assignment, Entry, Outcome, Returned, SeenKit } from '../prove/history.ts';
+import type { Rule } from '../prove/violation.ts';
 
 /*
  * Histories made by hand, each with one thing wrong, and the rule that it breaks. The sound one that they are made
