@@ -125,12 +125,18 @@ const wireFlagChanged = (
   const unsubscribe = aws.onParameterChange(async (event) => {
     await call(event);
   });
+  let running = false;
   const scheduled = setInterval(() => {
-    call({ source: 'aws.scheduler' }).catch((error: unknown) => {
-      process.emitWarning(
-        `The schedule of flag-changed failed: ${error instanceof Error ? error.name : String(error)}`,
-      );
-    });
+    // Those that wait for one another would hold all of the pool's connections, which here are everybody's.
+    if (running) return;
+    running = true;
+    call({ source: 'aws.scheduler' })
+      .catch((error: unknown) => {
+        process.emitWarning(`The schedule of flag-changed failed: ${String(error)}`);
+      })
+      .finally(() => {
+        running = false;
+      });
   }, scheduleSeconds * 1000);
   scheduled.unref();
   return () => {
