@@ -180,10 +180,10 @@ describe('the schema of a kit', () => {
   });
 
   it.each([
-    ['uuid', USER, '7'],
-    ['bigint', '-9223372036854775808', '7a'],
-    ['integer', '7', 'a7'],
-    ['text', 'anyone', 7],
+    ['uuid', [USER], ['7', '']],
+    ['bigint', ['7', '-9223372036854775808'], ['7a', 'a7', '', '7.5']],
+    ['integer', ['7', '-12'], ['7a', 'a7', '', '7.5']],
+    ['text', ['anyone', ''], [7]],
   ] as const)('knows an owner`s id of type %s', (type, good, bad) => {
     const mapping = parseMapping({
       ...referenceMapping,
@@ -196,8 +196,8 @@ describe('the schema of a kit', () => {
       const { error } = schema.safeParse({ ...json, userId: id, practitionerId: id });
       return (error?.issues ?? []).map(({ path }) => path.join('.')).sort();
     };
-    expect(issues(good)).toEqual([]);
-    expect(issues(bad)).toEqual(['practitionerId', 'userId']);
+    for (const id of good) expect(issues(id)).toEqual([]);
+    for (const id of bad) expect(issues(id)).toEqual(['practitionerId', 'userId']);
   });
 
   it('names the words of its contract as examples, and takes others: the table may hold them', () => {

@@ -241,6 +241,8 @@ describe('the checks between the parts of a mapping', () => {
     ['no columns', { columns: null }],
     ['nothing', {}],
     ['a table without a name', { table: 5 }],
+    ['a schema without a name', { schema: 5, table: 'same' }],
+    ['rules that are none', { owner: 5, columns: { kitNumber: 5, status: 5 } }],
     ['no attributes', { api: { attributes: null } }],
     ['attributes that are none', { api: { attributes: 5 } }],
   ])('say nothing of sources with %s, of which the parts themselves tell', (_what, source) => {
