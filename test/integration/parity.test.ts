@@ -4,12 +4,14 @@ import {
   drain,
   finishParity,
   flip,
+  openKeys,
   parityLane,
+  project,
   readMismatches,
 } from '@unified-kits/data';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { installed, type LegacyDatabase, legacyDatabase } from '../support/legacy.ts';
-import { migrateTo, parity } from '../support/migration.ts';
+import { copyAll, migrateTo, parity } from '../support/migration.ts';
 import { appSession } from '../support/sessions.ts';
 
 const far = () => Date.now() + 60_000;
@@ -206,26 +208,32 @@ describe('parity', () => {
       done: false,
     });
     await dying.query('rollback');
-    await Promise.all([lane(), lane()]);
+    expect(await Promise.all([lane(), lane()])).toEqual([{ done: true }, { done: true }]);
     expect(compared).toBe(58_000);
-    const sample = await beginParity(legacy.db, binding, {
-      phase: 'test',
-      actor: 'test',
-      sample: 1,
-    });
-    expect(
-      await run(
-        `select source, count(*)::int as n from migration.parity_range where run_id = '${sample}' group by source order by source`,
-      ),
-    ).toEqual([
-      { source: 'kit', n: 1 },
-      { source: 'practitioner_kits', n: 1 },
-    ]);
     expect(await finishParity(legacy.db, runId, { phase: 'test', actor: 'test' })).toMatchObject({
       compared: 58_000,
       mismatched: 0,
       done: true,
     });
+  });
+
+  it('draws a sample at random: another part of a table each time, and one of each source', async () => {
+    await start();
+    await run(
+      `insert into kit (kit_number, user_id) select 'L' || n, md5('user1')::uuid from generate_series(1, 40000) n; analyze kit`,
+    );
+    binding = await installed(legacy);
+    await migrateTo(legacy.db, binding, 'copying');
+    const options = { phase: 'test', actor: 'test', sample: 1 };
+    for (let draws = 0; draws < 25; draws += 1) await beginParity(legacy.db, binding, options);
+    expect(
+      await run(
+        `select source, count(*)::int as drawn, count(distinct coalesce(lower, '')) > 1 as differing from migration.parity_range group by source order by source`,
+      ),
+    ).toEqual([
+      { source: 'kit', drawn: 25, differing: true },
+      { source: 'practitioner_kits', drawn: 25, differing: false },
+    ]);
   });
 
   it('proves nothing by a sample, and nothing before every range is compared', async () => {
@@ -318,15 +326,53 @@ describe('parity', () => {
     expect(await keys(3)).toEqual(all.slice(0, 3));
   });
 
-  it('leaves out what waits in the backlog while changes are only captured', async () => {
+  it.each([
+    ['copying', `update kit set order_id = 'captured' where id = 3`],
+    ['unified', kit(3, `order_id = 'captured'`)],
+  ] as const)(
+    'leaves out what waits in the backlog while changes are only captured, in %s',
+    async (stage, change) => {
+      await start();
+      const batchId = await migrateTo(legacy.db, binding, stage);
+      if (stage === 'copying') await copyAll(legacy.db, binding, batchId);
+      const app = await appSession(legacy);
+      await app.query(change);
+      expect(await found()).toEqual([]);
+      await run(`delete from migration.pending_sync`);
+      expect(await found()).toEqual([{ source: 'kit', legacyId: '3', columns: ['order_id'] }]);
+      await drain(legacy.db, binding, far());
+      expect(await found()).toEqual([]);
+    },
+  );
+
+  it('finds what waits in the backlog while a mirror is on, where it should not differ', async () => {
     await start();
-    await migrateTo(legacy.db, binding, 'unified');
-    const app = await appSession(legacy);
-    await app.query(kit(3, `order_id = 'captured'`));
-    expect(await found()).toEqual([]);
-    await run(`delete from migration.pending_sync`);
+    await migrateTo(legacy.db, binding, 'mirrored');
+    await behindTheMirror(kit(3, `order_id = '${SECRET}'`));
+    await run(
+      `insert into migration.pending_sync (source, legacy_id, cause, error) values ('kit', '3', 'mirror', '40P01')`,
+    );
     expect(await found()).toEqual([{ source: 'kit', legacyId: '3', columns: ['order_id'] }]);
-    await drain(legacy.db, binding, far());
-    expect(await found()).toEqual([]);
+  });
+
+  it('opens the rows of some keys, noted or not, and of no other', async () => {
+    await start();
+    await migrateTo(legacy.db, binding, 'mirrored');
+    await behindTheMirror(kit(3, `order_id = '${SECRET}'`));
+    await behindTheMirror(kit(4, `order_id = '${SECRET}'`));
+    await behindTheMirror(`delete from public.kits where source = 'kit' and legacy_id = '5'`);
+    await run(
+      `insert into migration.pending_sync (source, legacy_id, cause) values ('kit', '3', 'test')`,
+    );
+    const opened = await legacy.db.transaction({}, (session) =>
+      openKeys(session, project(binding, binding.sources.kit), ['3', '5', '6', '5000']),
+    );
+    expect(opened).toHaveLength(2);
+    expect(opened).toEqual(
+      expect.arrayContaining([
+        { legacyId: '3', columns: ['order_id'] },
+        { legacyId: '5', columns: ['(missing in kits)'] },
+      ]),
+    );
   });
 });
