@@ -265,6 +265,11 @@ describe('a flip', () => {
     ]);
   });
 
+  it('leads back to legacy from the midst of the copy', async () => {
+    await begin(legacy.db, binding);
+    expect(await flipTo('legacy')).toMatchObject({ from: 'copying', to: 'legacy' });
+  });
+
   it('back to legacy forgets what is noted: it has no meaning there', async () => {
     await migrateTo(legacy.db, binding, 'mirrored');
     await run(

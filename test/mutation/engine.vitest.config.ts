@@ -7,7 +7,10 @@ const FILES = ['flip', 'stages', 'drain', 'parity'];
 export default defineConfig({
   resolve: { alias: ownLayers },
   test: {
-    include: FILES.map((name) => `test/integration/${name}.test.ts`),
+    include: [
+      'test/unit/flip-blockers.test.ts',
+      ...FILES.map((name) => `test/integration/${name}.test.ts`),
+    ],
     globalSetup: ['test/support/postgres-setup.ts'],
     isolate: false,
     testTimeout: 60_000,
