@@ -265,6 +265,20 @@ describe('a flip', () => {
     ]);
   });
 
+  it('holds up who writes practitioners only where it changes what is noted of them', async () => {
+    await mirrored();
+    const owner = await legacy.client();
+    await owner.query('begin; lock table practitioners in row exclusive mode');
+    expect(await flipTo('dual-write', { attempts: 1 })).toMatchObject({ attempts: 1 });
+    expect(await flipTo('mirrored', { attempts: 1 })).toMatchObject({ attempts: 1 });
+    await changesNothing(() => flipTo('legacy', { attempts: 1, lockTimeoutMs: 40 }), {
+      name: 'FlipBlocked',
+      message: expect.stringMatching(/in 1 tries of 40 ms\. In the way: .*practitioners/),
+    });
+    await owner.query('rollback');
+    expect(await flipTo('legacy')).toMatchObject({ from: 'mirrored', to: 'legacy' });
+  });
+
   it('leads back to legacy from the midst of the copy', async () => {
     await begin(legacy.db, binding);
     expect(await flipTo('legacy')).toMatchObject({ from: 'copying', to: 'legacy' });
