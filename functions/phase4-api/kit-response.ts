@@ -1,6 +1,7 @@
 import type { StoredResponse } from '@unified-kits/data';
 import {
   type Contract,
+  canonicalJson,
   type Kit,
   kitJson,
   type LegacyIdTypes,
@@ -50,15 +51,37 @@ export const createdResponse = (
   return { status: 201, headers: { ...HEADERS, ...headers, etag: etagOf(body), location }, body };
 };
 
-/** @throws {Problem} `precondition-failed` when a kit is no longer the version that `If-Match` names. */
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** Whether a kit as it is shown has every value of a change. */
+const shows = (shown: unknown, change: unknown): boolean =>
+  isObject(shown) &&
+  isObject(change) &&
+  Object.keys(change).length > 0 &&
+  Object.entries(change).every(([name, value]) =>
+    name === 'attributes'
+      ? shows(shown[name], value)
+      : canonicalJson(value) === canonicalJson(shown[name]),
+  );
+
+/**
+ * Judges `If-Match`. A change that comes twice, or again after its answer was lost, does not meet its own
+ * precondition any more: as RFC 9110, section 13.1.1, allows, it is answered as made.
+ *
+ * @param change what the request changes, as it came
+ * @throws {Problem} `precondition-failed` when a kit is no longer the version that `If-Match` names.
+ */
 export const matching =
-  (ifMatch: string | undefined, view: View) =>
-  (kit: Kit): void => {
-    if (ifMatch === undefined) return;
-    if (!namesTag(parseIfMatch(ifMatch), etagOf(jsonOf(kit, view))))
-      throw new Problem('precondition-failed', {
-        detail: 'read the kit again, and send the change with its new entity tag',
-      });
+  (ifMatch: string | undefined, view: View, change: unknown) =>
+  (kit: Kit): 'made' | undefined => {
+    if (ifMatch === undefined) return undefined;
+    const shown = jsonOf(kit, view);
+    if (namesTag(parseIfMatch(ifMatch), etagOf(shown))) return undefined;
+    if (shows(JSON.parse(shown), change)) return 'made';
+    throw new Problem('precondition-failed', {
+      detail: 'read the kit again, and send the change with its new entity tag',
+    });
   };
 
 /**

@@ -125,7 +125,7 @@ const routesOf = (api: Api, source: Source, path: string, ownerOf: OwnerOf): Rou
       caller,
       valuesFor: () => valuesOf(mapping, source, 'legacy', body),
       statusFor: () => wishedStatus(mapping, source, 'legacy', body),
-      precondition: matching(event.headers['if-match'], seen),
+      precondition: matching(event.headers['if-match'], seen, body),
     });
     return kitResponse(kit, seen, announcedFor(kit));
   };

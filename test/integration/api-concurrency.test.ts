@@ -177,6 +177,22 @@ describe.each([...API_STAGES, 'copying'] as const)('many requests at once in sta
     expect(tally(changes)).toEqual({ 200: 1, 412: MANY - 1 });
   });
 
+  it('answers one change that comes ten times as made, and makes it once', async () => {
+    const kit = await made(`repeated ${stage}`);
+    const headers = { 'if-match': kit.headers.get('etag') ?? '' };
+    const path = `/kits/${kit.body.id}`;
+    const responses = await times(() =>
+      rig.as(client).patch(path, { notes: 'once', status: 'registered' }, headers),
+    );
+    expect(tally(responses)).toEqual({ 200: MANY });
+    expect(new Set(responses.map(({ text }) => text)).size).toBe(1);
+    expect(await eventsOf(rig, kit.body.kitsId)).toHaveLength(2);
+    const other = await rig.as(client).patch(path, { notes: 'once', orderId: 'x' }, headers);
+    expect([other.status, (await rig.as(client).patch(path, {}, headers)).status]).toEqual([
+      412, 412,
+    ]);
+  });
+
   it('makes ten changes without a version one after the other, and loses none', async () => {
     const kit = await made(`unversioned ${stage}`);
     const path = `/kits/${kit.body.id}`;

@@ -70,7 +70,7 @@ describe.each(['legacy', 'mirrored', 'dual-write', 'unified', 'closed'] as const
         caller: client,
         valuesFor: () => ({ fields: { orderId: 'O 2' }, attributes: { notes: null } }),
         statusFor: () => 'registered',
-        precondition: () => {},
+        precondition: () => undefined,
       });
       expect(changed.fields).toMatchObject({ orderId: 'O 2', status: 'registered' });
       expect(changed.fields.registeredAt).not.toBeNull();

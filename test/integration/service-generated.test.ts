@@ -196,7 +196,7 @@ const changed = ({ service }: TestService, caller: Caller, kit: Kit, values: Kit
     caller,
     valuesFor: () => values,
     statusFor: () => undefined,
-    precondition: () => {},
+    precondition: () => undefined,
   });
 
 const callersOf = ({ owners }: GeneratedSchema): Caller[] =>

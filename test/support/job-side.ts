@@ -298,6 +298,7 @@ export class Side {
         statusFor: () => status,
         precondition: (found) => {
           before = found.fields.status;
+          return undefined;
         },
       });
       return { changed: fields.status !== before, outcome: fields.status ?? '' };

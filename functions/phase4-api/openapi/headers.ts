@@ -71,14 +71,16 @@ export const PARAMETERS = {
   IfMatch: {
     name: 'If-Match',
     in: 'header',
-    description: 'Changes the kit only if it still is the version with one of these entity tags.',
+    description:
+      'Changes the kit only if it still is the version with one of these entity tags. A change that the kit shows already is answered as made.',
     schema: string,
   },
   RequiredIfMatch: {
     name: 'If-Match',
     in: 'header',
     required: true,
-    description: 'Changes the kit only if it still is the version with one of these entity tags.',
+    description:
+      'Changes the kit only if it still is the version with one of these entity tags. A change that the kit shows already is answered as made.',
     schema: string,
   },
   IdempotencyKey: {

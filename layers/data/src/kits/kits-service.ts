@@ -52,8 +52,11 @@ export interface ChangeRequest {
   /** Values of the kit's own source, which is known once the kit is. */
   readonly valuesFor: (kit: Kit) => KitValues;
   readonly statusFor: (kit: Kit) => KitStatus | undefined;
-  /** Throws where the kit is not in the state that the request was made for. */
-  readonly precondition: (kit: Kit) => void;
+  /**
+   * Throws where the kit is not in the state that the request was made for; `made` where it is as the request
+   * would make it already.
+   */
+  readonly precondition: (kit: Kit) => 'made' | undefined;
 }
 
 /** Kits for their owners, whichever store is authoritative. */
@@ -220,7 +223,7 @@ export const kitsService = (options: StoreAccessOptions): KitsService => {
         // Before anything is refused on the strength of a row that is not the valid one.
         assertAuthoritative(store, found.stage);
         const before = visible(caller, found.value);
-        precondition(before);
+        if (precondition(before) === 'made') return before;
         const given = valuesFor(before);
         const values: KitValues = {
           fields: { ...given.fields, ...statusValues(mapping, before, statusFor(before)) },
