@@ -16,8 +16,8 @@ const withPostgres = ({ test }: ReturnType<typeof project>) => ({
 
 export default defineConfig({
   test: {
-    // Two cores: more workers only make databases wait for one another.
-    maxWorkers: 2,
+    // For two cores: one of three workers waits for a timeout or a server at any time.
+    maxWorkers: 3,
     projects: [
       project('unit', 30),
       withPostgres(project('integration', 120)),
