@@ -47,10 +47,13 @@ const codeOf = (error: unknown): string | undefined =>
 
 /**
  * The mirror's function in which a client's statement has failed, if it was there: it must let the write stand,
- * whatever happens, but for the end of the session.
+ * whatever happens, but for the end of the session. Nor can it rescue a SERIALIZABLE transaction that another one
+ * has doomed: whatever that does next is refused, caught or not, and clients at that level try again.
  */
-export const mirrorThatFailed = (error: unknown): string | undefined =>
-  error instanceof pg.DatabaseError && error.code?.startsWith('57P') !== true
+export const mirrorThatFailed = (error: unknown, isolation: Isolation = 'read committed'): string | undefined =>
+  error instanceof pg.DatabaseError &&
+  error.code?.startsWith('57P') !== true &&
+  !(isolation === 'serializable' && error.code === '40001')
     ? /migration\."?(?:mirror|sync)_\w+/.exec(error.where ?? '')?.[0]
     : undefined;
 
@@ -130,7 +133,7 @@ export class SqlClient {
         }
         if (lost && !(error instanceof NotThere)) await this.#disconnect();
         else await this.#session?.query('rollback').catch(() => this.#disconnect());
-        const refusedBy = mirrorThatFailed(error);
+        const refusedBy = mirrorThatFailed(error, isolation);
         if (refusedBy !== undefined) return { outcome: 'failed', fault: code ?? '', refusedBy };
         if (code !== undefined && ELSEWHERE.includes(code))
           this.#store = store === 'legacy' ? 'kits' : 'legacy';
