@@ -50,7 +50,10 @@ const codeOf = (error: unknown): string | undefined =>
  * whatever happens, but for the end of the session. Nor can it rescue a SERIALIZABLE transaction that another one
  * has doomed: whatever that does next is refused, caught or not, and clients at that level try again.
  */
-export const mirrorThatFailed = (error: unknown, isolation: Isolation = 'read committed'): string | undefined =>
+export const mirrorThatFailed = (
+  error: unknown,
+  isolation: Isolation = 'read committed',
+): string | undefined =>
   error instanceof pg.DatabaseError &&
   error.code?.startsWith('57P') !== true &&
   !(isolation === 'serializable' && error.code === '40001')
