@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 const MOST_AT_ONCE = 2;
 
 /**
- * As a VACUUM or an index made by hand locks a table. A lock that kept notes out of the backlog would rightly have
+ * As a VACUUM made by hand locks a table. A lock that kept notes out of the backlog would rightly have
  * writes refused: a key that nobody can note must not be written.
  */
 const BESIDE_WRITERS = 'share update exclusive';
