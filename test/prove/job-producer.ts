@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { WAY } from '../../infra/local/jobs/plan.ts';
 import type { History } from './history.ts';
-import { type KnownKit, WAY } from './kits-known.ts';
+import type { KnownKit } from './kits-known.ts';
 
 export interface JobProducerOptions {
   readonly name: string;

@@ -1,18 +1,9 @@
 import type { Database } from '@unified-kits/data';
 import type { Source, Store } from '@unified-kits/domain';
 import type pg from 'pg';
+import { WAY } from '../../infra/local/jobs/plan.ts';
 import { readStore, unifiedWord } from '../support/store-content.ts';
 import type { EvidentKit } from './evidence.ts';
-
-/** The way of every kit here; jobs lead along it. */
-export const WAY = [
-  'created',
-  'registered',
-  'collected',
-  'received',
-  'processing',
-  'completed',
-] as const;
 
 /** Where along the way a status is; -1 for one that no kit here has. */
 export const placeOf = (source: Source, word: string | null): number =>

@@ -36,6 +36,16 @@ export interface Started {
   signal(name: NodeJS.Signals): void;
 }
 
+/** The closing figures of a run that was rolled back and lost nothing. */
+export const TAKEN_BACK = {
+  stage: 'legacy',
+  parity: { mismatched: 0 },
+  writes: { lost: 0, unexpected: 0 },
+  reads: { stale: 0 },
+  requests: { all: { errors: 0 } },
+  rollback: { legacyIntact: true },
+};
+
 /** A folder that the embedded server's user can enter, which `mkdtemp` would not make. */
 export const freshHome = (): string => join(tmpdir(), `kits-start-${randomUUID()}`);
 
