@@ -1,4 +1,11 @@
-import { type Binding, bindMapping, drain, followNotedOwners, readStage } from '@unified-kits/data';
+import {
+  type Binding,
+  bindMapping,
+  drain,
+  followNotedOwners,
+  isTracked,
+  readStage,
+} from '@unified-kits/data';
 import {
   CopyYielded,
   FlipBlocked,
@@ -61,19 +68,11 @@ const bringTogether = async (call: Call) => {
   }
 };
 
-/** Before phase 0 has run there is no stage, and nothing for a flag to switch. */
-const isTracked = async ({ db }: Call): Promise<boolean> => {
-  const [found] = await db.query<{ tracked: boolean }>(
-    `select to_regclass('migration.stage') is not null as tracked`,
-  );
-  return found?.tracked === true;
-};
-
 /** Brings flags and stage together whenever a flag changes, and once a minute in case an event was lost. */
 export const handler = phaseHandler('flag-changed', event, async ({ detail }, call) => {
   if (detail?.name !== undefined && !call.flags.owns(detail.name))
     return { done: true, ours: false };
-  if (!(await isTracked(call))) return { done: true, installed: false };
+  if (!(await isTracked(call.db))) return { done: true, installed: false };
   await reportStanding(call.db, call.phase);
   return bringTogether(call);
 });

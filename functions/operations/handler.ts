@@ -1,4 +1,5 @@
 import {
+  isTracked,
   listBatches,
   listEvents,
   type MigrationStanding,
@@ -35,12 +36,8 @@ const event = z.discriminatedUnion('action', [
 const listed = async <Row>(
   { db }: Call,
   read: (session: Session) => Promise<readonly Row[]>,
-): Promise<readonly Row[]> => {
-  const [found] = await db.query<{ tracked: boolean }>(
-    `select to_regclass('migration.stage') is not null as tracked`,
-  );
-  return found?.tracked === true ? db.transaction({ asEngine: true, readOnly: true }, read) : [];
-};
+): Promise<readonly Row[]> =>
+  (await isTracked(db)) ? db.transaction({ asEngine: true, readOnly: true }, read) : [];
 
 const report = async ({ db }: Call, reportId: string | undefined) => {
   const id = reportId ?? (await readStanding(db, 0))?.report?.id;

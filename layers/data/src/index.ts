@@ -65,6 +65,7 @@ export * from './rollback/delete-batch.ts';
 export * from './schema/bind-installed.ts';
 export * from './schema/install-kits.ts';
 export * from './schema/install-tracking.ts';
+export { isTracked } from './schema/is-tracked.ts';
 export * from './schema/kits-table.ts';
 export * from './schema/stage-triggers.ts';
 export * from './schema/uninstall.ts';

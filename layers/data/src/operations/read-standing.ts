@@ -8,6 +8,7 @@ import {
 import type { Database, Session } from '../connection/database.ts';
 import { readPause } from '../jobs/workers-pause.ts';
 import { readParityProof } from '../parity/read-proof.ts';
+import { isTracked } from '../schema/is-tracked.ts';
 import { readStage } from '../stage/read-stage.ts';
 import { type BatchSummary, listBatches } from './list-batches.ts';
 import { type LoggedEvent, listEvents } from './list-events.ts';
@@ -46,13 +47,6 @@ export interface MigrationStanding {
   readonly workersPaused: boolean;
   readonly events: readonly LoggedEvent[];
 }
-
-const isTracked = async (db: Database): Promise<boolean> => {
-  const [found] = await db.query<{ tracked: boolean }>(
-    `select to_regclass('migration.stage') is not null as tracked`,
-  );
-  return found?.tracked === true;
-};
 
 const isSchemaMade = async (session: Session): Promise<boolean> =>
   (await session.query(`select from migration.installed where component = 'kits'`)).rowCount === 1;
