@@ -29,6 +29,8 @@ export interface ApiClientOptions {
 const PATIENCE_MS = 6_000;
 /** Tries of a request that may be sent twice. */
 const MOST_TRIES = 3;
+/** As many as one page of a list holds, which is one snapshot; nobody here makes more. */
+const PAGE = 100;
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
@@ -218,8 +220,7 @@ export class ApiClient {
     const path = asked === 'v2' ? '/v2/kits' : legacyPath(source, caller.practitionerId);
     const known = kits.map((kit) => kit.number);
     const op = history.invoke(name, { do: 'read', kits: known });
-    // One page, so one snapshot: it holds more than any owner here has.
-    const answer = await this.#send('GET', `${path}?limit=100`);
+    const answer = await this.#send('GET', `${path}?limit=${PAGE}`);
     if (answer?.status !== 200 || !Array.isArray(answer.body.kits)) {
       history.returned(op, 'failed', { fault: this.#fault(answer) });
       return;
@@ -237,7 +238,8 @@ export class ApiClient {
     const { kits } = this.#options;
     const kit = kits[this.#dice(kits.length)];
     const die = this.#dice(100);
-    if (die < 15 || kit === undefined) return this.#create();
+    // Some of those that were made, but not answered, are there as well.
+    if (kit === undefined || (die < 15 && kits.length < PAGE / 2)) return this.#create();
     if (die < 60) return this.#change(kit);
     if (die < 90) {
       await this.#read(kit);

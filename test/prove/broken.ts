@@ -64,11 +64,18 @@ export const VARIANTS = {
     OLD_SNAPSHOT,
     '',
   ),
-  'flip without table locks': replaced(
-    'triggers are switched while writers are under way',
-    /^lock table .+ in share row exclusive mode$/gs,
-    'select',
-  ),
+  'flip without table locks': {
+    meaning: 'triggers are switched while writers are under way',
+    // ALTER TABLE would lock the table, too: the catalog is changed as it changes it, and sessions are told.
+    rewrite: (statement) =>
+      statement
+        .replaceAll(/^lock table .+ in share row exclusive mode$/gs, 'select')
+        .replaceAll(
+          /alter table (\S+) (enable always|disable) trigger (\w+)/g,
+          (_, table, state, name) =>
+            `update pg_trigger set tgenabled = '${state === 'disable' ? 'D' : 'A'}' where tgrelid = '${table}'::regclass and tgname = '${name}'; update pg_class set relname = relname where oid = '${table}'::regclass`,
+        ),
+  },
   'flip leaves the backlog': replaced(
     'a flip neither drains the last keys nor looks whether there are any',
     'select ctid from migration.pending_sync  limit $1',

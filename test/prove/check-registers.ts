@@ -174,6 +174,9 @@ const backwards = (done: readonly Done[]): readonly Violation[] => {
   });
 };
 
+/** SQLSTATEs of what a statement asks for: faults of the data or of the schema, of which no client here has any. */
+const MALFORMED = /^(?:22|23|42|XX)/;
+
 /** Every acknowledged write is there, whole, once and to be seen at once; no refused one is. */
 export const checkRegisters = (
   entries: readonly Entry[],
@@ -196,12 +199,14 @@ export const checkRegisters = (
     const violation = judgeFinal(register, heldIn(kit, register.field));
     if (violation !== undefined) violations.push(violation);
   }
-  for (const { op, refusedBy, fault } of writes)
+  for (const { op, what, refusedBy, fault } of writes)
     if (refusedBy !== undefined)
       violations.push({
         rule: 'mirror refused',
         detail: `operation ${op} was refused by ${refusedBy}: ${fault ?? 'no reason'}`,
       });
+    else if (what.by === 'sql' && fault !== undefined && MALFORMED.test(fault))
+      violations.push({ rule: 'valid write refused', detail: `operation ${op}: ${fault}` });
   return [
     ...violations,
     ...halves(writes, registers, kits),

@@ -41,10 +41,10 @@ export class Nemesis {
     for (const fault of faults)
       if ('atMs' in fault.when) this.#later(fault, fault.when.atMs);
       else this.#waiting.push(fault);
-    this.#system.onCall = (call) => this.#seen(call);
+    this.#system.listeners.add(this.#seen);
   }
 
-  #seen({ name, event }: SeenCall): void {
+  readonly #seen = ({ name, event }: SeenCall): void => {
     if (name === 'phase2-migration' && 'run' in event && 'batchId' in event) this.#lastRun = event;
     const step = `${name} ${String(event.action)}`;
     for (let n = 1; n <= MOST_AT_ONCE; n += 1) {
@@ -52,7 +52,7 @@ export class Nemesis {
       const [fault] = index === -1 ? [] : this.#waiting.splice(index, 1);
       if (fault !== undefined && 'during' in fault.when) this.#later(fault, fault.when.afterMs);
     }
-  }
+  };
 
   #later(fault: PlannedFault, milliseconds: number): void {
     const { signal } = this.#stopped;
@@ -105,7 +105,7 @@ export class Nemesis {
       const statement = statements[Math.floor(choice * statements.length)];
       if (statement === undefined) return;
       const holdMs = size < 0.3 ? undefined : Math.round(((size - 0.3) / 0.7) ** 2 * 1_200);
-      this.#system.network.interrupt({ statement, holdMs });
+      void this.#system.network.interrupt({ statement, holdMs });
     },
     'crash postgres': () => this.#server.crash?.(),
     'disk full': ({ size }) => this.#server.fillDisk?.(Math.round(200 + size * 1_200)),
@@ -250,13 +250,13 @@ export class Nemesis {
   /** After it has healed: those whose step has not come yet may come now. */
   goOn(): void {
     this.#stopped = new AbortController();
-    this.#system.onCall = (call) => this.#seen(call);
+    this.#system.listeners.add(this.#seen);
   }
 
   /** No fault for now; resolves when those under way have passed. */
   async heal(): Promise<void> {
     this.#stopped.abort();
-    this.#system.onCall = () => undefined;
+    this.#system.listeners.delete(this.#seen);
     Object.assign(this.#system.faults, { twice: 0, lost: 0, deaf: false });
     await Promise.allSettled(this.#underWay);
     this.#system.network.heal();

@@ -32,7 +32,7 @@ export class Network {
   #delayMs = 0;
   #frozen: Promise<unknown> | undefined;
   #commitsToLose = 0;
-  readonly #interruptions: Interruption[] = [];
+  readonly #interruptions: { readonly asked: Interruption; readonly happened: () => void }[] = [];
 
   private constructor(url: URL) {
     this.#target = { host: url.hostname, port: Number(url.port) };
@@ -87,14 +87,16 @@ export class Network {
 
   /** @returns whether what passes is to be passed on. */
   async #interrupted(connection: Connection, data: Buffer): Promise<boolean> {
-    const index = this.#interruptions.findIndex(({ statement }) => data.includes(statement));
+    const index = this.#interruptions.findIndex(({ asked }) => data.includes(asked.statement));
     const [interruption] = index === -1 ? [] : this.#interruptions.splice(index, 1);
     if (interruption === undefined) return true;
-    if (interruption.holdMs === undefined) {
+    interruption.happened();
+    const { holdMs } = interruption.asked;
+    if (holdMs === undefined) {
       this.#end(connection);
       return false;
     }
-    await sleep(interruption.holdMs);
+    await sleep(holdMs);
     return true;
   }
 
@@ -130,9 +132,11 @@ export class Network {
     if (this.#frozen === frozen) this.#frozen = undefined;
   }
 
-  /** Once, when the next such statement passes. */
-  interrupt(interruption: Interruption): void {
-    this.#interruptions.push(interruption);
+  /** Once, when the next such statement passes: then it resolves, never after `heal`. */
+  interrupt(asked: Interruption): Promise<void> {
+    const { promise, resolve: happened } = Promise.withResolvers<void>();
+    this.#interruptions.push({ asked, happened });
+    return promise;
   }
 
   /** Everything passes from now on. */

@@ -133,11 +133,15 @@ export class Operator {
     await this.#system.idle();
   }
 
-  /** Starts cutovers until one succeeds, as long as there is patience. @returns whether one did. */
+  /**
+   * Starts cutovers until one succeeds, as long as there is patience; a rollback that was begun is ended first, as
+   * the refusal says. @returns whether one did.
+   */
   async goForward(until: Until, dualWrite: boolean, patienceMs: number): Promise<boolean> {
     const end = Date.now() + patienceMs;
     do {
-      const { status } = await this.cutover(until, dualWrite);
+      const { status, error } = await this.cutover(until, dualWrite);
+      if (error === 'BatchActive' && this.#running.size === 0) await this.rollback();
       if (
         status === 'SUCCEEDED' &&
         FORWARD.indexOf(await this.stage().catch(() => 'legacy' as const)) > 1

@@ -66,10 +66,12 @@ export interface ProveSystem {
   readonly faults: CallFaults;
   /** Of the service's login, through the network. */
   readonly serviceUrl: string;
+  /** The same past the network. */
+  readonly directServiceUrl: string;
   /** Past the network, as a superuser. */
   readonly admin: Database;
   /** Told of each call of a workflow's function when it begins. */
-  onCall: (call: SeenCall) => void;
+  readonly listeners: Set<(call: SeenCall) => void>;
   /** Calls a function of the workflows as somebody does who may. */
   invoke(name: FunctionName, event: unknown): Promise<unknown>;
   setFlag(flag: FlagName, value: boolean | number | undefined): Promise<void>;
@@ -159,7 +161,8 @@ export const startProveSystem = async (
   const handlerOf =
     (name: FunctionName, seconds: number): LambdaHandler =>
     async (event) => {
-      system.onCall({ name, event: event as SeenCall['event'] });
+      for (const listener of system.listeners)
+        listener({ name, event: event as SeenCall['event'] });
       return JSON.parse(await call(name, JSON.stringify(event), seconds));
     };
   for (const name of FUNCTION_NAMES)
@@ -220,8 +223,9 @@ export const startProveSystem = async (
     stateMachineArns: { cutover, rollback },
     faults,
     serviceUrl,
+    directServiceUrl,
     admin,
-    onCall: quiet,
+    listeners: new Set(),
     async invoke(name, event) {
       return JSON.parse(await call(name, JSON.stringify(event), PHASE_SECONDS));
     },

@@ -104,11 +104,12 @@ const tell = ({
   operations,
   acknowledged,
   unknown,
+  scene,
   faults,
   seconds,
 }: SeedResult) => {
   say(
-    `seed ${seed}: ${violations.length === 0 ? 'holds' : 'VIOLATED'} in ${seconds} s: ${operations} operations, ${acknowledged} acknowledged, ${unknown} unknown; faults: ${faults.join(', ') || 'none'}`,
+    `seed ${seed}: ${violations.length === 0 ? 'holds' : 'VIOLATED'} in ${seconds} s: ${operations} operations, ${acknowledged} acknowledged, ${unknown} unknown; scene: ${scene.name}${scene.played ? '' : ' (not to its end)'}; faults: ${faults.join(', ') || 'none'}`,
   );
   tellViolations(violations);
 };

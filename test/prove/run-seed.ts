@@ -14,6 +14,7 @@ import { inSnapshot, type KnownKit, readKits } from './kits-known.ts';
 import { Nemesis } from './nemesis.ts';
 import { Operator, type Until } from './operator.ts';
 import { type Processes, type ProveSystem, startProveSystem } from './prove-system.ts';
+import { SCENES, type SceneName, sceneOf, startScene } from './scenes.ts';
 import { CLIENTS, PRACTITIONERS, type ProveServer, proveDatabase } from './server.ts';
 import { SqlClient } from './sql-client.ts';
 import type { Violation } from './violation.ts';
@@ -40,6 +41,7 @@ export interface SeedResult {
   readonly operations: number;
   readonly acknowledged: number;
   readonly unknown: number;
+  readonly scene: { readonly name: SceneName; readonly played: boolean };
   readonly faults: readonly string[];
   readonly seconds: number;
 }
@@ -195,11 +197,14 @@ const UNTILS: readonly Until[] = [
   'closed',
 ];
 
+const atLeast = (until: Until, least: Until | undefined): Until =>
+  least !== undefined && UNTILS.indexOf(until) < UNTILS.indexOf(least) ? least : until;
+
 const neverCame = (detail: string): Violation => ({ rule: 'never came', detail });
 
 /**
- * One run: clients, practitioners, jobs and plain SQL go on while an operator migrates and comes back, and while
- * faults come as the seed has drawn them. Then no faults, all the way back, and everything is checked.
+ * One run: clients, practitioners, jobs and plain SQL go on while an operator migrates and comes back, while
+ * faults come as the seed has drawn them, and while a scene is played. Then no faults, all the way back, and everything is checked.
  */
 export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
   const { seed, server, processes, directory, length = 'full', patienceMs = 120_000 } = options;
@@ -214,6 +219,7 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
     processes,
     `${directory}/seed-${seed}.functions.log`,
   );
+  const name = sceneOf(seed);
   const faults = planFaults(random, {
     count: 5 + Math.floor(random() * 9),
     // A machine that is busy would be at its beginning still, time and again.
@@ -221,17 +227,20 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
     impossible: [
       ...(server.crash === undefined ? (['crash postgres'] as const) : []),
       ...(server.fillDisk === undefined ? (['disk full'] as const) : []),
+      ...(SCENES[name].without ?? []),
     ],
   });
   history.note('run', { seed, faults });
   const original = await inSnapshot(system.admin, (session) => readKits(session, 'legacy'));
   const operator = new Operator(system, history, patienceMs);
   const compared: Compared[] = [];
+  let played = false;
   try {
     await operator.analyse();
     const clients = await startClients(system, history, original, random, PAUSE_MS[length]);
     const nemesis = new Nemesis(system, operator, history, server);
-    const until = UNTILS[Math.floor(random() * UNTILS.length)] ?? 'closed';
+    const drawn = UNTILS[Math.floor(random() * UNTILS.length)] ?? 'closed';
+    const until = atLeast(drawn, SCENES[name].until);
     const dualWrite = random() < 0.6;
     const healed = async () => {
       await nemesis.heal();
@@ -239,6 +248,7 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
       await operator.over();
     };
     const withFaultsMs = length === 'brief' ? BRIEF_MS : WITH_FAULTS_MS;
+    const scene = await startScene(system, history, name);
     nemesis.start(faults);
     const watch = watchStores(system);
     try {
@@ -258,6 +268,7 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
       await healed();
     }
     if (!(await operator.goBack(patienceMs))) violations.push(neverCame('no rollback led back'));
+    played = await scene.stop();
     await clients.stop();
     compared.push(...(await watch.stop()));
     await operator.over();
@@ -298,6 +309,7 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
     operations: outcomes.length,
     acknowledged: outcomes.filter((one) => one === 'ok').length,
     unknown: outcomes.filter((one) => one === 'unknown').length,
+    scene: { name, played },
     faults: history.entries.flatMap((entry) =>
       entry.kind === 'note' && entry.what.startsWith('fault: ') ? entry.what.slice(7) : [],
     ),

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Source, Store } from '@unified-kits/domain';
 import pg from 'pg';
-import type { Assignment, History, Outcome, Returned } from './history.ts';
+import type { History, Outcome, Returned } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
 import { CLIENTS, PRACTITIONERS } from './server.ts';
+import { assignmentsOf, makeChange, NotThere, type SqlChange } from './sql-changes.ts';
 
 export const ISOLATIONS = ['read committed', 'repeatable read', 'serializable'] as const;
-type Isolation = (typeof ISOLATIONS)[number];
+export type Isolation = (typeof ISOLATIONS)[number];
 
 export interface SqlClientOptions {
   readonly name: string;
@@ -36,11 +37,6 @@ const UNDONE = [
   '25P03',
 ];
 const MOST_TRIES = 60;
-
-/** Nothing is there to write: an old snapshot may not show a row that was mirrored since. */
-class NotThere extends Error {
-  override readonly name = 'NotThere';
-}
 
 const codeOf = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
@@ -158,35 +154,28 @@ export class SqlClient {
     return die < 5 ? this.#dice(400) : this.#dice(10);
   }
 
-  async #written(
-    writes: readonly Assignment[],
-    work: (session: pg.Client, store: Store) => Promise<void>,
-  ): Promise<boolean> {
+  /** @returns the kits' legacy ids, once it is committed. */
+  async #written(changes: readonly SqlChange[]): Promise<readonly string[] | undefined> {
     const { history, name } = this.#options;
+    const writes = changes.flatMap(assignmentsOf);
     const op = history.invoke(name, { do: 'write', by: 'sql', writes });
     const isolation = ISOLATIONS[this.#dice(ISOLATIONS.length)] ?? 'read committed';
     const holdMs = this.#holdMs();
-    const { outcome, ...more } = await this.#transaction(isolation, holdMs, work);
+    let ids: string[] = [];
+    const { outcome, ...more } = await this.#transaction(
+      isolation,
+      holdMs,
+      async (session, store) => {
+        ids = [];
+        for (const change of changes) ids.push(await makeChange(session, store, change));
+      },
+    );
     const gone = more.fault === 'not there';
     history.returned(op, outcome, {
       ...more,
       ...(gone ? { seen: Object.fromEntries(writes.map(({ kit }) => [kit, null])) } : {}),
     });
-    return outcome === 'ok';
-  }
-
-  async #set(session: pg.Client, store: Store, kit: KnownKit, value: string): Promise<void> {
-    const { rowCount } =
-      store === 'legacy'
-        ? await session.query(`update ${kit.source} set kit_type = $2 where id::text = $1`, [
-            kit.id,
-            value,
-          ])
-        : await session.query(
-            `update kits set kit_type = $3 where source = $2 and legacy_id = $1`,
-            [kit.id, kit.source, value],
-          );
-    if (rowCount !== 1) throw new NotThere(`${rowCount} rows`);
+    return outcome === 'ok' ? ids : undefined;
   }
 
   /** One kit or two, of which either both are changed or none. */
@@ -198,79 +187,34 @@ export class SqlClient {
       .filter((kit) => kit !== undefined)
       // In one order, as who does not want to deadlock does.
       .toSorted((one, other) => (one.number < other.number ? -1 : 1));
-    const stamp = this.#stamp();
-    await this.#written(
-      chosen.map(({ number }) => ({ kit: number, field: 'kitType', value: stamp })),
-      async (session, store) => {
-        for (const kit of chosen) await this.#set(session, store, kit, stamp);
-      },
-    );
-  }
-
-  async #insertOne(
-    session: pg.Client,
-    store: Store,
-    source: Source,
-    number: string,
-    stamp: string,
-    owner: string,
-  ): Promise<string> {
-    const column = source === 'kit' ? 'user_id' : 'practitioner_id';
-    const { rows } =
-      store === 'legacy'
-        ? await session.query(
-            `insert into ${source} (kit_number, ${column}, kit_type) values ($1, md5($2)::uuid, $3) returning id::text`,
-            [number, owner, stamp],
-          )
-        : await session.query(
-            `insert into kits (kit_number, owner_type, ${column}, kit_type, status) values ($1, '${source === 'kit' ? 'client' : 'practitioner'}', md5($2)::uuid, $3, 'created') returning legacy_id as id`,
-            [number, owner, stamp],
-          );
-    return rows[0].id;
+    const kitType = this.#stamp();
+    await this.#written(chosen.map((kit) => ({ do: 'set', kit, kitType })));
   }
 
   /** Two kits at once, one of each owner type, or one. */
   async #insert(): Promise<void> {
-    const stamp = this.#stamp();
+    const kitType = this.#stamp();
     const sources: readonly Source[] =
       this.#dice(2) === 0 ? ['kit', 'practitioner_kits'] : ['practitioner_kits'];
-    const numbered = sources.map((source, index) => ({ source, number: `S-${stamp}-${index}` }));
-    let made: KnownKit[] = [];
-    const ok = await this.#written(
-      numbered.flatMap(({ number }) => [
-        { kit: number, field: 'exists' as const, value: 'yes' },
-        { kit: number, field: 'kitType' as const, value: stamp },
-      ]),
-      async (session, store) => {
-        made = [];
-        for (const { source, number } of numbered) {
-          // Owners who ask for nothing, and a practitioner whose user changes.
-          const owner =
-            source === 'kit' ? `user${CLIENTS}` : `practitioner${this.#dice(PRACTITIONERS)}`;
-          const id = await this.#insertOne(session, store, source, number, stamp, owner);
-          made.push({ number, source, id, kitsId: undefined });
-        }
-      },
-    );
-    if (ok) this.#own.push(...made);
+    const changes = sources.map((source, index) => ({
+      do: 'insert' as const,
+      source,
+      number: `S-${kitType}-${index}`,
+      kitType,
+      // Owners who ask for nothing, and a practitioner whose user changes.
+      owner: source === 'kit' ? `user${CLIENTS}` : `practitioner${this.#dice(PRACTITIONERS)}`,
+    }));
+    const ids = await this.#written(changes);
+    for (const [index, id] of (ids ?? []).entries()) {
+      const change = changes[index];
+      if (change !== undefined)
+        this.#own.push({ number: change.number, source: change.source, id, kitsId: undefined });
+    }
   }
 
   async #delete(): Promise<void> {
     const [kit] = this.#own.splice(this.#dice(this.#own.length), 1);
-    if (kit === undefined) return;
-    await this.#written(
-      [{ kit: kit.number, field: 'exists', value: 'no' }],
-      async (session, store) => {
-        const { rowCount } =
-          store === 'legacy'
-            ? await session.query(`delete from ${kit.source} where id::text = $1`, [kit.id])
-            : await session.query('delete from kits where source = $1 and legacy_id = $2', [
-                kit.source,
-                kit.id,
-              ]);
-        if (rowCount !== 1) throw new NotThere(`${rowCount} rows`);
-      },
-    );
+    if (kit !== undefined) await this.#written([{ do: 'delete', kit }]);
   }
 
   async run(signal: AbortSignal, pauseMs: number): Promise<void> {

@@ -6,6 +6,7 @@ export const RULES = {
   'not once': 'a kit is there more than once, or one that nobody made',
   'stale read': 'a read shows what was overwritten before it began',
   'mirror refused': 'a client’s write failed in the mirror',
+  'valid write refused': 'a client’s statement failed, though nothing was wrong with it',
   'lost job': 'a job that the queue took is neither handled nor given up nor waiting',
   'events differ': 'the outbox does not tell each applied change once and in order',
   'event not sent':

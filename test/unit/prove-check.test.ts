@@ -52,6 +52,11 @@ class Story {
     return this.end(this.begin({ do: 'write', by: 'api', writes }), outcome, more);
   }
 
+  /** By plain SQL, with an SQLSTATE. */
+  refused(writes: readonly Assignment[], fault: string): this {
+    return this.end(this.begin({ do: 'write', by: 'sql', writes }), 'failed', { fault });
+  }
+
   set(number: string, value: string, outcome: Outcome = 'ok'): this {
     return this.write([{ kit: number, field: 'orderId', value }], outcome);
   }
@@ -227,6 +232,12 @@ describe('the checker', () => {
         refusedBy: 'kits',
         fault: '23505',
       }),
+      {},
+    ],
+    [
+      'valid write refused',
+      'a constraint that no client has broken',
+      new Story().refused([{ kit: 'K1', field: 'kitType', value: 'x' }], '23502'),
       {},
     ],
     ['lost job', 'a job that is nowhere', new Story().job('j1', 'K1', 1), {}],

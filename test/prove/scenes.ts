@@ -1,0 +1,367 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readStage } from '@unified-kits/data';
+import { type Source, STAGE_DEFINITIONS, type Stage, type Store } from '@unified-kits/domain';
+import type { FaultKind } from './faults.ts';
+import type { History } from './history.ts';
+import type { KnownKit } from './kits-known.ts';
+import type { Until } from './operator.ts';
+import type { ProveSystem, SeenCall } from './prove-system.ts';
+import { CLIENTS } from './server.ts';
+import type { SqlChange } from './sql-changes.ts';
+import type { Isolation } from './sql-client.ts';
+import { StagedTransaction } from './staged-transaction.ts';
+
+const POLL_MS = 10;
+/** Kits of each source that belong to a scene: some in nearly every piece of the copy. */
+const KITS = 24;
+/** Practitioners who ask for nothing themselves. */
+const SILENT = ['practitioner1', 'practitioner3'];
+
+/** What a scene is played with: kits that nobody else writes, and somebody who sees what the system does. */
+class Stagehand {
+  readonly system: ProveSystem;
+  readonly history: History;
+  readonly signal: AbortSignal;
+  readonly #kits: KnownKit[] = [];
+  #changes = 0;
+
+  constructor(system: ProveSystem, history: History, signal: AbortSignal) {
+    this.system = system;
+    this.history = history;
+    this.signal = signal;
+  }
+
+  #stamp(): string {
+    this.#changes += 1;
+    return `scene-${this.#changes}`;
+  }
+
+  insert(source: Source, owner: string): SqlChange {
+    const kitType = this.#stamp();
+    return { do: 'insert', source, number: `Z-${kitType}`, owner, kitType };
+  }
+
+  /** A change of one of the scene's kits. */
+  set(kit = this.kit()): SqlChange {
+    return { do: 'set', kit, kitType: this.#stamp() };
+  }
+
+  /** One of the scene's kits, for whoever asked for it alone. */
+  kit(): KnownKit {
+    const kit = this.#kits.shift();
+    if (kit === undefined) throw new TypeError('a scene has used up its kits');
+    return kit;
+  }
+
+  /** So many of the scene's kits, of either source. */
+  kits(count: number): readonly KnownKit[] {
+    return Array.from({ length: count }, () => this.kit());
+  }
+
+  /** Makes the scene's kits, in the legacy tables. */
+  async prepare(): Promise<void> {
+    const changes = Array.from({ length: KITS }, (_, n) => [
+      this.insert('kit', `user${CLIENTS}`),
+      this.insert('practitioner_kits', SILENT[n % SILENT.length] ?? ''),
+    ]).flat();
+    const transaction = await this.begin('read committed');
+    const ids = await transaction.write('legacy', changes);
+    if (!(await transaction.commit())) throw new TypeError('a scene has no kits');
+    for (const [index, id] of (ids ?? []).entries()) {
+      const change = changes[index];
+      if (change?.do === 'insert')
+        this.#kits.push({ number: change.number, source: change.source, id, kitsId: undefined });
+    }
+  }
+
+  begin(isolation: Isolation): Promise<StagedTransaction> {
+    return StagedTransaction.begin(this.system.directServiceUrl, this.history, 'scene', isolation);
+  }
+
+  async stage(): Promise<Stage> {
+    return (await this.system.admin.transaction({ readOnly: true }, readStage)).stage;
+  }
+
+  /** The store that is authoritative now. */
+  async store(): Promise<Store> {
+    return STAGE_DEFINITIONS[await this.stage()].writes;
+  }
+
+  /** Writes and commits at once. */
+  async write(changes: readonly SqlChange[], isolation: Isolation): Promise<void> {
+    const transaction = await this.begin(isolation);
+    if ((await transaction.write(await this.store(), changes)) !== undefined)
+      await transaction.commit();
+  }
+
+  /** Resolves when one of the stages is reached. */
+  async reached(...stages: readonly Stage[]): Promise<void> {
+    while (!stages.includes(await this.stage().catch(() => 'legacy' as const)))
+      await sleep(POLL_MS, undefined, { signal: this.signal });
+  }
+
+  /** The next call of a function with an action, as it begins. */
+  called(name: SeenCall['name'], action: string): Promise<SeenCall['event']> {
+    const { promise, resolve, reject } = Promise.withResolvers<SeenCall['event']>();
+    const { listeners } = this.system;
+    const listener = (call: SeenCall) => {
+      if (call.name !== name || call.event.action !== action) return;
+      listeners.delete(listener);
+      resolve(call.event);
+    };
+    listeners.add(listener);
+    this.signal.addEventListener('abort', () => {
+      listeners.delete(listener);
+      reject(this.signal.reason);
+    });
+    return promise;
+  }
+
+  /** Resolves with the promise, or is rejected when the scene must end. */
+  async orEnd<Value>(promise: Promise<Value>): Promise<Value> {
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    this.signal.addEventListener('abort', () => reject(this.signal.reason));
+    return await Promise.race([promise, ended]);
+  }
+
+  /** Calls phase 2 as a worker does that nobody remembers; what it says is noted. */
+  async stray(action: 'drain' | 'mirror', { run, batchId }: SeenCall['event']): Promise<void> {
+    await this.system.invoke('phase2-migration', { action, run, batchId }).catch((error: unknown) =>
+      this.history.note(`stray ${action}`, {
+        error: error instanceof Error ? error.name : String(error),
+      }),
+    );
+  }
+}
+
+export type SceneName =
+  | 'late chunk'
+  | 'early mirror'
+  | 'old snapshot'
+  | 'slow writer'
+  | 'drain beside a writer'
+  | 'two drains';
+
+interface Scene {
+  /** Where the cutover must lead at least; undefined where any will do. */
+  readonly until?: Until;
+  /** Faults that would end its transactions, which must last for stages. */
+  readonly without?: readonly FaultKind[];
+  play(hand: Stagehand): Promise<void>;
+}
+
+/** How long a write stays uncommitted across a flip: beyond the copy where that is what follows. */
+const SLOW_MS = { copy: 2_000, flip: 400 } as const;
+
+/** A transaction that has written before a flip and commits after it, unless the flip waits as it must. */
+const slowWriter = async (
+  hand: Stagehand,
+  [name, action]: readonly [SeenCall['name'], string],
+  mostMs: number,
+): Promise<void> => {
+  const transaction = await hand.begin('read committed');
+  try {
+    await hand.called(name, action);
+    const changes = [
+      hand.set(),
+      { do: 'delete' as const, kit: hand.kit() },
+      hand.insert('kit', `user${CLIENTS}`),
+    ];
+    if ((await transaction.write(await hand.store(), changes)) === undefined) return;
+    await sleep(mostMs, undefined, { signal: hand.signal });
+    await transaction.commit();
+  } finally {
+    await transaction.end();
+  }
+};
+
+/** Transactions with a snapshot from one moment that write at another. */
+const oldSnapshots = async (
+  hand: Stagehand,
+  taken: Promise<unknown>,
+  written: () => Promise<unknown>,
+): Promise<void> => {
+  await taken;
+  const transactions = await Promise.all([
+    hand.begin('repeatable read'),
+    hand.begin('serializable'),
+    hand.begin('repeatable read'),
+  ]);
+  try {
+    await written();
+    const store = await hand.store();
+    const writes: readonly [Store, SqlChange][] = [
+      [store, { do: 'delete', kit: hand.kit() }],
+      [store, hand.insert('kit', `user${CLIENTS}`)],
+      // Who does not know that it has moved; where it has, this must be refused.
+      ['legacy', hand.set()],
+    ];
+    await Promise.all(
+      transactions.map(async (transaction, index) => {
+        const [where, change] = writes[index] ?? [];
+        if (where === undefined || change === undefined) return;
+        if ((await transaction.write(where, [change])) !== undefined) await transaction.commit();
+      }),
+    );
+  } finally {
+    await Promise.all(transactions.map((transaction) => transaction.end()));
+  }
+};
+
+/** Two drains, the first of which waits for one row while the other row is written and drained by the second. */
+const drainTwice = async (
+  hand: Stagehand,
+  event: SeenCall['event'],
+  held: KnownKit,
+  written: KnownKit,
+): Promise<void> => {
+  await hand.write([hand.set(held), hand.set(written)], 'read committed');
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
+  const drains: Promise<void>[] = [];
+  const holding = hand.system.admin.transaction({ asApplication: true }, async (session) => {
+    await session.query('select from kits where legacy_id = $1 for update', [held.id]);
+    drains.push(hand.stray('drain', event));
+    await over;
+  });
+  try {
+    await sleep(150, undefined, { signal: hand.signal });
+    await hand.write([hand.set(written)], 'read committed');
+    drains.push(hand.stray('drain', event));
+    await sleep(250, undefined, { signal: hand.signal });
+  } finally {
+    end();
+    await Promise.allSettled([holding, ...drains]);
+  }
+};
+
+const LATE_MS = 1_500;
+const ROUNDS = 3;
+
+/**
+ * Moments that must come one after the other for anything to go wrong: faults drawn by chance hit such a row in
+ * one run of many, so each run stages one of them, in turn by its seed.
+ */
+export const SCENES: Readonly<Record<SceneName, Scene>> = {
+  /** A chunk is about to commit while its rows are deleted and the backlog is drained. */
+  'late chunk': {
+    async play(hand) {
+      const event = await hand.called('phase2-migration', 'copy');
+      await hand.orEnd(
+        hand.system.network.interrupt({
+          statement: 'update migration.chunk set cursor',
+          holdMs: LATE_MS,
+        }),
+      );
+      await hand.write(
+        hand.kits(2 * KITS).map((kit) => ({ do: 'delete', kit })),
+        'read committed',
+      );
+      await hand.stray('drain', event);
+    },
+  },
+  /** Somebody asks for the mirror while chunks are being copied. */
+  'early mirror': {
+    async play(hand) {
+      const event = await hand.called('phase2-migration', 'copy');
+      for (let round = 1; round <= ROUNDS; round += 1) await hand.stray('mirror', event);
+    },
+  },
+  /** Snapshots from before the batch, or from before the copy, in which is written stages later. */
+  'old snapshot': {
+    until: 'unified',
+    without: ['crash postgres', 'disk full'],
+    async play(hand) {
+      const copies = hand.called('phase2-migration', 'copy');
+      await Promise.all([
+        oldSnapshots(hand, Promise.resolve(), () => hand.reached('mirrored', 'dual-write')),
+        oldSnapshots(hand, copies, () => hand.called('phase3-services', 'switch')),
+        oldSnapshots(hand, Promise.resolve(), () => hand.reached('unified', 'closed')),
+      ]);
+    },
+  },
+  /** Writes that were made before a flip, and are committed after it. */
+  'slow writer': {
+    until: 'unified',
+    async play(hand) {
+      await Promise.all([
+        slowWriter(hand, ['phase2-migration', 'begin'], SLOW_MS.copy),
+        slowWriter(hand, ['phase2-migration', 'mirror'], SLOW_MS.flip),
+        slowWriter(hand, ['phase3-services', 'switch'], SLOW_MS.flip),
+        slowWriter(hand, ['rollback', 'reverse'], SLOW_MS.flip),
+      ]);
+    },
+  },
+  /** While a mirror is on, a noted kit is drained and written at the same time. */
+  'drain beside a writer': {
+    until: 'dual-write',
+    async play(hand) {
+      for (let round = 1; round <= ROUNDS; round += 1) {
+        await hand.reached('mirrored', 'dual-write');
+        const kit = hand.kit();
+        // A mirror in such a transaction always leaves a note.
+        await hand.write([hand.set(kit)], 'repeatable read');
+        const writer = await hand.begin('read committed');
+        try {
+          if ((await writer.write(await hand.store(), [hand.set(kit)])) === undefined) continue;
+          const drained = hand.system
+            .invoke('flag-changed', { source: 'aws.scheduler' })
+            .catch(() => undefined);
+          await sleep(150, undefined, { signal: hand.signal });
+          await writer.commit();
+          await drained;
+        } finally {
+          await writer.end();
+        }
+      }
+    },
+  },
+  /** While one drain waits for a row of `kits`, another one that it has read already is written and drained. */
+  'two drains': {
+    async play(hand) {
+      const event = await hand.called('phase2-migration', 'finish');
+      const kits = hand
+        .kits(2 * ROUNDS)
+        .filter(({ source }) => source === 'practitioner_kits')
+        .toSorted((one, other) => (one.id < other.id ? -1 : 1));
+      const [one, other] = [kits.at(0), kits.at(-1)];
+      if (one === undefined || other === undefined) return;
+      // Which of them a drain comes to first is the planner's to say.
+      await drainTwice(hand, event, one, other);
+      await drainTwice(hand, event, other, one);
+    },
+  },
+};
+const SCENE_NAMES = Object.keys(SCENES) as readonly SceneName[];
+
+export const sceneOf = (seed: number): SceneName =>
+  SCENE_NAMES[seed % SCENE_NAMES.length] ?? 'old snapshot';
+
+/** Makes the scene's kits and begins to play it. `stop` says whether it came to its end. */
+export const startScene = async (
+  system: ProveSystem,
+  history: History,
+  name: SceneName,
+): Promise<{ stop(): Promise<boolean> }> => {
+  const stopped = new AbortController();
+  const hand = new Stagehand(system, history, stopped.signal);
+  await hand.prepare();
+  const note = (what: string, detail?: unknown) => history.note(`scene: ${name} ${what}`, detail);
+  const playing = SCENES[name].play(hand).then(
+    () => {
+      note('is over');
+      return true;
+    },
+    (error: unknown) => {
+      note('did not come to its end', {
+        error: error instanceof Error ? error.message : String(error),
+      });
+      return false;
+    },
+  );
+  return {
+    async stop() {
+      stopped.abort();
+      return await playing;
+    },
+  };
+};
