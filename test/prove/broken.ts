@@ -44,11 +44,19 @@ export const VARIANTS = {
     `select pg_advisory_xact_lock_shared(${COPY_AGAINST_DRAIN})`,
     'select',
   ),
-  'two drains at once': replaced(
-    'drains wait for chunks, but not for one another',
-    `select pg_advisory_xact_lock(${COPY_AGAINST_DRAIN})`,
-    `select pg_advisory_lock(${COPY_AGAINST_DRAIN}), pg_advisory_unlock(${COPY_AGAINST_DRAIN})`,
-  ),
+  'two drains at once': {
+    meaning: 'drains wait for chunks, but each takes what no other has taken',
+    rewrite: (statement) =>
+      statement
+        .replaceAll(
+          `select pg_advisory_xact_lock(${COPY_AGAINST_DRAIN})`,
+          `select pg_advisory_lock(${COPY_AGAINST_DRAIN}), pg_advisory_unlock(${COPY_AGAINST_DRAIN})`,
+        )
+        .replaceAll(
+          /(select ctid from migration\.pending_sync [^\n]*limit \$1)/g,
+          '$1 for update skip locked',
+        ),
+  },
   'drain locks no rows': replaced(
     'while a mirror is on, a drain does not lock the authoritative rows before it reads them',
     /^(select (?:s\."\w+"::text|k\.legacy_id) as key from .+ order by .+) for share$/gs,
@@ -68,13 +76,14 @@ export const VARIANTS = {
     meaning: 'triggers are switched while writers are under way',
     // ALTER TABLE would lock the table, too: the catalog is changed as it changes it, and sessions are told.
     rewrite: (statement) =>
-      statement
-        .replaceAll(/^lock table .+ in share row exclusive mode$/gs, 'select')
-        .replaceAll(
-          /alter table (\S+) (enable always|disable) trigger (\w+)/g,
-          (_, table, state, name) =>
-            `update pg_trigger set tgenabled = '${state === 'disable' ? 'D' : 'A'}' where tgrelid = '${table}'::regclass and tgname = '${name}'; update pg_class set relname = relname where oid = '${table}'::regclass`,
-        ),
+      statement.replaceAll(/^lock table .+ in share row exclusive mode$/gs, 'select').replaceAll(
+        /alter table (\S+) (enable always|disable) trigger (\w+)/g,
+        (alter, table, state, name) => `do $broken$ begin
+             if current_setting('is_superuser') = 'off' then ${alter}; return; end if;
+             update pg_trigger set tgenabled = '${state === 'disable' ? 'D' : 'A'}' where tgrelid = '${table}'::regclass and tgname = '${name}';
+             update pg_class set relname = relname where oid = '${table}'::regclass;
+           end $broken$`,
+      ),
   },
   'flip leaves the backlog': replaced(
     'a flip neither drains the last keys nor looks whether there are any',

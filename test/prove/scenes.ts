@@ -12,10 +12,25 @@ import type { Isolation } from './sql-client.ts';
 import { StagedTransaction } from './staged-transaction.ts';
 
 const POLL_MS = 10;
+/** How long something is waited for that may never come. */
+const WAIT_MS = 1_000;
 /** Kits of each source that belong to a scene: some in nearly every piece of the copy. */
 const KITS = 24;
 /** Practitioners who ask for nothing themselves. */
 const SILENT = ['practitioner1', 'practitioner3'];
+
+/** How long a write stays uncommitted across a flip: beyond the copy, if it begins, where that is what follows. */
+const SLOW_MS = { copy: 4_000, flip: 400 } as const;
+/** How long a second drain is given, which must wait for the first. */
+const SECOND_MS = 400;
+/** The last statement of a chunk's transaction, whose rows are there by then. */
+const CHUNK_ENDS = 'update migration.chunk set cursor';
+const LATE_MS = 1_500;
+const SLOW_CHUNKS = 10;
+const SLOW_CHUNK_MS = 120;
+const ROUNDS = 3;
+const DELETIONS = 8;
+const DELETIONS_APART_MS = 10;
 
 /** What a scene is played with: kits that nobody else writes, and somebody who sees what the system does. */
 class Stagehand {
@@ -100,6 +115,17 @@ class Stagehand {
       await sleep(POLL_MS, undefined, { signal: this.signal });
   }
 
+  /** Resolves when a transaction of ours waits for a row, or has had time to. */
+  async somebodyWaits(): Promise<void> {
+    for (const until = Date.now() + WAIT_MS; Date.now() < until; ) {
+      const waiting = await this.system.admin.query(
+        `select from pg_stat_activity where datname = current_database() and application_name = 'unified-kits' and wait_event_type = 'Lock' and wait_event in ('tuple', 'transactionid')`,
+      );
+      if (waiting.length > 0) return;
+      await sleep(POLL_MS, undefined, { signal: this.signal });
+    }
+  }
+
   /** The next call of a function with an action, as it begins. */
   called(name: SeenCall['name'], action: string): Promise<SeenCall['event']> {
     const { promise, resolve, reject } = Promise.withResolvers<SeenCall['event']>();
@@ -114,6 +140,8 @@ class Stagehand {
       listeners.delete(listener);
       reject(this.signal.reason);
     });
+    // A scene that has ended early waits for it no more.
+    promise.catch(() => undefined);
     return promise;
   }
 
@@ -150,14 +178,12 @@ interface Scene {
   play(hand: Stagehand): Promise<void>;
 }
 
-/** How long a write stays uncommitted across a flip: beyond the copy where that is what follows. */
-const SLOW_MS = { copy: 2_000, flip: 400 } as const;
-
 /** A transaction that has written before a flip and commits after it, unless the flip waits as it must. */
 const slowWriter = async (
   hand: Stagehand,
   [name, action]: readonly [SeenCall['name'], string],
   mostMs: number,
+  enough?: Promise<unknown>,
 ): Promise<void> => {
   const transaction = await hand.begin('read committed');
   try {
@@ -168,7 +194,7 @@ const slowWriter = async (
       hand.insert('kit', `user${CLIENTS}`),
     ];
     if ((await transaction.write(await hand.store(), changes)) === undefined) return;
-    await sleep(mostMs, undefined, { signal: hand.signal });
+    await Promise.race([sleep(mostMs, undefined, { signal: hand.signal }), enough].filter(Boolean));
     await transaction.commit();
   } finally {
     await transaction.end();
@@ -208,6 +234,28 @@ const oldSnapshots = async (
   }
 };
 
+/** Deletions, one after the other, that no mirror of theirs can see: all through the beginning of a flip. */
+const unseenDeletions = async (
+  hand: Stagehand,
+  taken: Promise<unknown>,
+  written: Promise<unknown>,
+): Promise<void> => {
+  await taken;
+  const transactions = await Promise.all(
+    Array.from({ length: DELETIONS }, () => hand.begin('repeatable read')),
+  );
+  try {
+    await written;
+    for (const transaction of transactions) {
+      const change = { do: 'delete', kit: hand.kit() } as const;
+      if ((await transaction.write('legacy', [change])) !== undefined) await transaction.commit();
+      await sleep(DELETIONS_APART_MS, undefined, { signal: hand.signal });
+    }
+  } finally {
+    await Promise.all(transactions.map((transaction) => transaction.end()));
+  }
+};
+
 /** Two drains, the first of which waits for one row while the other row is written and drained by the second. */
 const drainTwice = async (
   hand: Stagehand,
@@ -224,18 +272,16 @@ const drainTwice = async (
     await over;
   });
   try {
-    await sleep(150, undefined, { signal: hand.signal });
+    await hand.somebodyWaits();
     await hand.write([hand.set(written)], 'read committed');
-    drains.push(hand.stray('drain', event));
-    await sleep(250, undefined, { signal: hand.signal });
+    const second = hand.stray('drain', event);
+    drains.push(second);
+    await Promise.race([second, sleep(SECOND_MS)]);
   } finally {
     end();
     await Promise.allSettled([holding, ...drains]);
   }
 };
-
-const LATE_MS = 1_500;
-const ROUNDS = 3;
 
 /**
  * Moments that must come one after the other for anything to go wrong: faults drawn by chance hit such a row in
@@ -248,7 +294,7 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
       const event = await hand.called('phase2-migration', 'copy');
       await hand.orEnd(
         hand.system.network.interrupt({
-          statement: 'update migration.chunk set cursor',
+          statement: CHUNK_ENDS,
           holdMs: LATE_MS,
         }),
       );
@@ -263,6 +309,9 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
   'early mirror': {
     async play(hand) {
       const event = await hand.called('phase2-migration', 'copy');
+      // With so little data a copy would be over before anybody could ask.
+      for (let chunk = 1; chunk <= SLOW_CHUNKS; chunk += 1)
+        void hand.system.network.interrupt({ statement: CHUNK_ENDS, holdMs: SLOW_CHUNK_MS });
       for (let round = 1; round <= ROUNDS; round += 1) await hand.stray('mirror', event);
     },
   },
@@ -274,7 +323,7 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
       const copies = hand.called('phase2-migration', 'copy');
       await Promise.all([
         oldSnapshots(hand, Promise.resolve(), () => hand.reached('mirrored', 'dual-write')),
-        oldSnapshots(hand, copies, () => hand.called('phase3-services', 'switch')),
+        unseenDeletions(hand, copies, hand.called('phase3-services', 'switch')),
         oldSnapshots(hand, Promise.resolve(), () => hand.reached('unified', 'closed')),
       ]);
     },
@@ -283,8 +332,9 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
   'slow writer': {
     until: 'unified',
     async play(hand) {
+      const copied = hand.called('phase2-migration', 'finish');
       await Promise.all([
-        slowWriter(hand, ['phase2-migration', 'begin'], SLOW_MS.copy),
+        slowWriter(hand, ['phase2-migration', 'begin'], SLOW_MS.copy, copied),
         slowWriter(hand, ['phase2-migration', 'mirror'], SLOW_MS.flip),
         slowWriter(hand, ['phase3-services', 'switch'], SLOW_MS.flip),
         slowWriter(hand, ['rollback', 'reverse'], SLOW_MS.flip),
@@ -306,7 +356,7 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
           const drained = hand.system
             .invoke('flag-changed', { source: 'aws.scheduler' })
             .catch(() => undefined);
-          await sleep(150, undefined, { signal: hand.signal });
+          await hand.somebodyWaits();
           await writer.commit();
           await drained;
         } finally {
@@ -326,8 +376,10 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
       const [one, other] = [kits.at(0), kits.at(-1)];
       if (one === undefined || other === undefined) return;
       // Which of them a drain comes to first is the planner's to say.
-      await drainTwice(hand, event, one, other);
-      await drainTwice(hand, event, other, one);
+      for (let round = 1; round <= 2; round += 1) {
+        await drainTwice(hand, event, one, other);
+        await drainTwice(hand, event, other, one);
+      }
     },
   },
 };

@@ -134,7 +134,7 @@ const flipOnce = async (
   await enterDrain(session);
   const tables = tablesOf(binding, current.stage, to);
   const relations = lockOrder(tables, current.stage);
-  const begins = current.stage === 'legacy' && to === 'copying';
+  const begins = to === 'copying';
   const batchId = (begins ? options.batchId : current.batchId) ?? null;
   if (begins) await assertBeginnable(session, batchId);
   clock.lockedAt = performance.now();
