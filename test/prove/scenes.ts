@@ -19,8 +19,8 @@ const KITS = 24;
 /** Practitioners who ask for nothing themselves. */
 const SILENT = ['practitioner1', 'practitioner3'];
 
-/** How long a write stays uncommitted across a flip: beyond the copy, if it begins, where that is what follows. */
-const SLOW_MS = { copy: 4_000, flip: 400 } as const;
+/** How long a write stays uncommitted across flips. */
+const SLOW_MS = { one: 400, many: 2_500 } as const;
 /** How long a second drain is given, which must wait for the first. */
 const SECOND_MS = 400;
 /** The last statement of a chunk's transaction, whose rows are there by then. */
@@ -29,8 +29,9 @@ const LATE_MS = 1_500;
 const SLOW_CHUNKS = 10;
 const SLOW_CHUNK_MS = 120;
 const ROUNDS = 3;
-const DELETIONS = 8;
-const DELETIONS_APART_MS = 10;
+/** With what a flip takes its locks. */
+const LOCKS = 'in share row exclusive mode';
+const BEFORE_LOCKS_MS = 80;
 
 /** What a scene is played with: kits that nobody else writes, and somebody who sees what the system does. */
 class Stagehand {
@@ -183,7 +184,7 @@ const slowWriter = async (
   hand: Stagehand,
   [name, action]: readonly [SeenCall['name'], string],
   mostMs: number,
-  enough?: Promise<unknown>,
+  enough?: () => Promise<unknown>,
 ): Promise<void> => {
   const transaction = await hand.begin('read committed');
   try {
@@ -194,7 +195,8 @@ const slowWriter = async (
       hand.insert('kit', `user${CLIENTS}`),
     ];
     if ((await transaction.write(await hand.store(), changes)) === undefined) return;
-    await Promise.race([sleep(mostMs, undefined, { signal: hand.signal }), enough].filter(Boolean));
+    const patience = sleep(mostMs, undefined, { signal: hand.signal });
+    await (enough === undefined ? patience : Promise.race([patience, enough()]));
     await transaction.commit();
   } finally {
     await transaction.end();
@@ -234,22 +236,20 @@ const oldSnapshots = async (
   }
 };
 
-/** Deletions, one after the other, that no mirror of theirs can see: all through the beginning of a flip. */
-const unseenDeletions = async (
-  hand: Stagehand,
-  taken: Promise<unknown>,
-  written: Promise<unknown>,
-): Promise<void> => {
+/** Deletions that no mirror of theirs can see, just before flips have their locks. */
+const unseenDeletions = async (hand: Stagehand, taken: Promise<unknown>): Promise<void> => {
   await taken;
   const transactions = await Promise.all(
-    Array.from({ length: DELETIONS }, () => hand.begin('repeatable read')),
+    Array.from({ length: ROUNDS }, () => hand.begin('repeatable read')),
   );
   try {
-    await written;
+    await hand.called('phase3-services', 'switch');
     for (const transaction of transactions) {
+      await hand.orEnd(
+        hand.system.network.interrupt({ statement: LOCKS, holdMs: BEFORE_LOCKS_MS }),
+      );
       const change = { do: 'delete', kit: hand.kit() } as const;
       if ((await transaction.write('legacy', [change])) !== undefined) await transaction.commit();
-      await sleep(DELETIONS_APART_MS, undefined, { signal: hand.signal });
     }
   } finally {
     await Promise.all(transactions.map((transaction) => transaction.end()));
@@ -323,21 +323,23 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
       const copies = hand.called('phase2-migration', 'copy');
       await Promise.all([
         oldSnapshots(hand, Promise.resolve(), () => hand.reached('mirrored', 'dual-write')),
-        unseenDeletions(hand, copies, hand.called('phase3-services', 'switch')),
+        unseenDeletions(hand, copies),
         oldSnapshots(hand, Promise.resolve(), () => hand.reached('unified', 'closed')),
       ]);
     },
   },
   /** Writes that were made before a flip, and are committed after it. */
   'slow writer': {
-    until: 'unified',
+    until: 'closed',
     async play(hand) {
-      const copied = hand.called('phase2-migration', 'finish');
       await Promise.all([
-        slowWriter(hand, ['phase2-migration', 'begin'], SLOW_MS.copy, copied),
-        slowWriter(hand, ['phase2-migration', 'mirror'], SLOW_MS.flip),
-        slowWriter(hand, ['phase3-services', 'switch'], SLOW_MS.flip),
-        slowWriter(hand, ['rollback', 'reverse'], SLOW_MS.flip),
+        slowWriter(hand, ['phase2-migration', 'begin'], SLOW_MS.one),
+        slowWriter(hand, ['phase2-migration', 'mirror'], SLOW_MS.one),
+        slowWriter(hand, ['phase3-services', 'switch'], SLOW_MS.one),
+        // From where kits is written to where it no longer is, if nothing waits.
+        slowWriter(hand, ['rollback', 'begin'], SLOW_MS.many, () =>
+          hand.reached('mirrored', 'legacy'),
+        ),
       ]);
     },
   },
