@@ -29,9 +29,9 @@ const marked = async <Result>(
   work: () => Promise<Result>,
 ): Promise<Result> => {
   const id = context.awsRequestId;
-  const deadline = Date.now() + context.getRemainingTimeInMillis();
+  const remainingMs = context.getRemainingTimeInMillis();
   await db.transaction({ asApplication: true }, (session) =>
-    markWork(session, { id, worker: PHASE, deadline }),
+    markWork(session, { id, worker: PHASE, remainingMs }),
   );
   try {
     return await work();

@@ -1,5 +1,5 @@
 import type { SQSRecord } from 'aws-lambda';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type ServiceFunctions,
   serviceFunctions,
@@ -200,6 +200,23 @@ describe('a mark', () => {
       rig.legacy.db,
       `(select count(*) from kits_service.work_mark where deadline < now() + interval '31 s') = 1`,
     );
+  });
+
+  it('lasts as long as its worker may work, whatever time the worker takes it for', async () => {
+    await rig.legacy.pool.query(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
+      create trigger refuse before delete on kits_service.work_mark execute function refuse()`);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+    try {
+      await rig.send('jobs', jobs(1));
+      await rig.consume(await rig.take(10));
+    } finally {
+      vi.useRealTimers();
+    }
+    const { rows } = await rig.legacy.pool.query(
+      `select deadline < now() + interval '31 s' and deadline > now() as sound from kits_service.work_mark`,
+    );
+    expect(rows).toEqual([{ sound: true }]);
   });
 
   it('is gone, and nothing is open, when the invocation ends: a process that is frozen then holds nothing', async () => {

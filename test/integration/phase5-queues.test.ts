@@ -135,7 +135,7 @@ describe('the pause', () => {
       markWork(session, {
         id: '11111111-1111-4111-8111-111111111111',
         worker: 'phase5-jobs',
-        deadline: Date.now() + 2_000,
+        remainingMs: 2_000,
       }),
     );
     // Received by nobody who would delete it.

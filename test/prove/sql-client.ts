@@ -37,6 +37,8 @@ const UNDONE = [
   '25P03',
 ];
 const MOST_TRIES = 60;
+/** Kits of its own: with those of others they must not fill an owner's page, which is one snapshot. */
+const MOST_OWN = 32;
 
 const codeOf = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
@@ -220,7 +222,7 @@ export class SqlClient {
   async run(signal: AbortSignal, pauseMs: number): Promise<void> {
     while (!signal.aborted) {
       const die = this.#dice(100);
-      if (die < 22) await this.#insert();
+      if (die < 22 && this.#own.length < MOST_OWN) await this.#insert();
       else if (die < 40) await this.#delete();
       else await this.#change();
       await sleep(pauseMs * this.#options.random() * 2);

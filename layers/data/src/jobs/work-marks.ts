@@ -6,18 +6,21 @@ export interface WorkMark {
   readonly id: string;
   /** What works: a function's folder. */
   readonly worker: string;
-  /** When its time is over, in milliseconds since 1970. */
-  readonly deadline: number;
+  /** How long its worker may still work, in milliseconds. */
+  readonly remainingMs: number;
 }
 
-/** Marks work as under way until it is unmarked, or its worker's time is over. */
+/**
+ * Marks work as under way until it is unmarked, or its worker's time is over. By the server's clock: a worker
+ * whose own was an hour ahead would, once dead, keep a pause waiting for an hour.
+ */
 export const markWork = async (
   session: Session,
-  { id, worker, deadline }: WorkMark,
+  { id, worker, remainingMs }: WorkMark,
 ): Promise<void> => {
   await session.query(
-    `insert into kits_service.work_mark (id, worker, deadline) values ($1, $2, to_timestamp($3::float8 / 1000))`,
-    [id, worker, deadline],
+    `insert into kits_service.work_mark (id, worker, deadline) values ($1, $2, clock_timestamp() + $3::float8 * interval '1 millisecond')`,
+    [id, worker, remainingMs],
   );
 };
 

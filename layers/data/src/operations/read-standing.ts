@@ -6,6 +6,7 @@ import {
   readBacklogByCause,
 } from '../backlog/read-backlog.ts';
 import type { Database, Session } from '../connection/database.ts';
+import { readProgressBySource, type SourceProgress } from '../copy/read-progress.ts';
 import { readPause } from '../jobs/workers-pause.ts';
 import { readParityProof } from '../parity/read-proof.ts';
 import { isTracked } from '../schema/is-tracked.ts';
@@ -13,13 +14,7 @@ import { readStage } from '../stage/read-stage.ts';
 import { type BatchSummary, listBatches } from './list-batches.ts';
 import { type LoggedEvent, listEvents } from './list-events.ts';
 import { listReports, type ReportSummary } from './list-reports.ts';
-import {
-  type ParityWork,
-  readChecks,
-  readCopy,
-  readParityWork,
-  type SourceCopy,
-} from './read-work.ts';
+import { type ParityWork, readChecks, readParityWork } from './read-work.ts';
 
 /** Where a migration stands, as its database knows it; times are ISO 8601. */
 export interface MigrationStanding {
@@ -36,7 +31,7 @@ export interface MigrationStanding {
   readonly approved: ReportSummary | null;
   /** Whether phase 1 has made `kits`. */
   readonly schema: boolean;
-  readonly copy: readonly SourceCopy[];
+  readonly copy: readonly SourceProgress[];
   readonly backlog: Backlog & { readonly causes: readonly BacklogOfCause[] };
   readonly parity: ParityWork | null;
   /** Whether a full comparison in this stage found no difference. */
@@ -71,7 +66,7 @@ const read = async (session: Session, events: number): Promise<MigrationStanding
     report: reports[0] ?? null,
     approved: reports.find(({ approvedAt }) => approvedAt !== null) ?? null,
     schema: await isSchemaMade(session),
-    copy: batch === null ? [] : await readCopy(session, batch.id),
+    copy: batch === null ? [] : await readProgressBySource(session, batch.id),
     backlog: { ...(await readBacklog(session)), causes: await readBacklogByCause(session) },
     parity: (await readParityWork(session, { batchId, epoch })) ?? null,
     parityExact: proof?.mismatched === 0,

@@ -1,30 +1,4 @@
-import type { Source } from '@unified-kits/domain';
 import type { Session } from '../connection/database.ts';
-
-/** How far the copy of one source is. */
-export interface SourceCopy {
-  readonly source: Source;
-  readonly copied: number;
-  /** An estimate until all is copied. */
-  readonly expected: number;
-  readonly ranges: number;
-  readonly rangesDone: number;
-  /** Ranges that are begun and not done: as many lanes at most are at them. */
-  readonly rangesOpen: number;
-}
-
-/** How far a batch's copy is, source by source; empty before it is planned. */
-export const readCopy = async (session: Session, batchId: string): Promise<SourceCopy[]> =>
-  (
-    await session.query(
-      `select source, sum(rows_copied)::float8 as copied,
-              sum(case when done_at is null then greatest(estimated_rows, rows_copied) else rows_copied end)::float8 as expected,
-              count(*)::int as ranges, count(done_at)::int as "rangesDone",
-              count(*) filter (where done_at is null and cursor is not null)::int as "rangesOpen"
-         from migration.chunk where batch_id = $1 group by source order by source`,
-      [batchId],
-    )
-  ).rows;
 
 /** A comparison of both stores, under way or over. */
 export interface ParityWork {
