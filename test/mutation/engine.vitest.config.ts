@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { ownLayers } from './own-layers.ts';
 
-const FILES = ['flip', 'stages', 'drain', 'owners', 'parity'];
+const FILES = ['flip', 'stages', 'drain', 'owners', 'parity', 'review-races'];
 
 /** The tests that a mutant of flip, drain or parity must survive, on a real Postgres. */
 export default defineConfig({
