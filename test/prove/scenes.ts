@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readStage } from '@unified-kits/data';
-import { type Source, STAGE_DEFINITIONS, type Stage, type Store } from '@unified-kits/domain';
+import type { Store } from '@unified-kits/domain';
 import type { FaultKind } from './faults.ts';
 import type { History } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
@@ -8,16 +7,7 @@ import type { Until } from './operator.ts';
 import type { ProveSystem, SeenCall } from './prove-system.ts';
 import { CLIENTS } from './server.ts';
 import type { SqlChange } from './sql-changes.ts';
-import type { Isolation } from './sql-client.ts';
-import { StagedTransaction } from './staged-transaction.ts';
-
-const POLL_MS = 10;
-/** How long something is waited for that may never come. */
-const WAIT_MS = 1_000;
-/** Kits of each source that belong to a scene: some in nearly every piece of the copy. */
-const KITS = 24;
-/** Practitioners who ask for nothing themselves. */
-const SILENT = ['practitioner1', 'practitioner3'];
+import { KITS, Stagehand } from './stagehand.ts';
 
 /** How long a write stays uncommitted across flips. */
 const SLOW_MS = { one: 400, many: 2_500 } as const;
@@ -32,136 +22,6 @@ const ROUNDS = 3;
 /** With what a flip takes its locks. */
 const LOCKS = 'in share row exclusive mode';
 const BEFORE_LOCKS_MS = 80;
-
-/** What a scene is played with: kits that nobody else writes, and somebody who sees what the system does. */
-class Stagehand {
-  readonly system: ProveSystem;
-  readonly history: History;
-  readonly signal: AbortSignal;
-  readonly #kits: KnownKit[] = [];
-  #changes = 0;
-
-  constructor(system: ProveSystem, history: History, signal: AbortSignal) {
-    this.system = system;
-    this.history = history;
-    this.signal = signal;
-  }
-
-  #stamp(): string {
-    this.#changes += 1;
-    return `scene-${this.#changes}`;
-  }
-
-  insert(source: Source, owner: string): SqlChange {
-    const kitType = this.#stamp();
-    return { do: 'insert', source, number: `Z-${kitType}`, owner, kitType };
-  }
-
-  /** A change of one of the scene's kits. */
-  set(kit = this.kit()): SqlChange {
-    return { do: 'set', kit, kitType: this.#stamp() };
-  }
-
-  /** One of the scene's kits, for whoever asked for it alone. */
-  kit(): KnownKit {
-    const kit = this.#kits.shift();
-    if (kit === undefined) throw new TypeError('a scene has used up its kits');
-    return kit;
-  }
-
-  /** So many of the scene's kits, of either source. */
-  kits(count: number): readonly KnownKit[] {
-    return Array.from({ length: count }, () => this.kit());
-  }
-
-  /** Makes the scene's kits, in the legacy tables. */
-  async prepare(): Promise<void> {
-    const changes = Array.from({ length: KITS }, (_, n) => [
-      this.insert('kit', `user${CLIENTS}`),
-      this.insert('practitioner_kits', SILENT[n % SILENT.length] ?? ''),
-    ]).flat();
-    const transaction = await this.begin('read committed');
-    const ids = await transaction.write('legacy', changes);
-    if (!(await transaction.commit())) throw new TypeError('a scene has no kits');
-    for (const [index, id] of (ids ?? []).entries()) {
-      const change = changes[index];
-      if (change?.do === 'insert')
-        this.#kits.push({ number: change.number, source: change.source, id, kitsId: undefined });
-    }
-  }
-
-  begin(isolation: Isolation): Promise<StagedTransaction> {
-    return StagedTransaction.begin(this.system.directServiceUrl, this.history, 'scene', isolation);
-  }
-
-  async stage(): Promise<Stage> {
-    return (await this.system.admin.transaction({ readOnly: true }, readStage)).stage;
-  }
-
-  /** The store that is authoritative now. */
-  async store(): Promise<Store> {
-    return STAGE_DEFINITIONS[await this.stage()].writes;
-  }
-
-  /** Writes and commits at once. */
-  async write(changes: readonly SqlChange[], isolation: Isolation): Promise<void> {
-    const transaction = await this.begin(isolation);
-    if ((await transaction.write(await this.store(), changes)) !== undefined)
-      await transaction.commit();
-  }
-
-  /** Resolves when one of the stages is reached. */
-  async reached(...stages: readonly Stage[]): Promise<void> {
-    while (!stages.includes(await this.stage().catch(() => 'legacy' as const)))
-      await sleep(POLL_MS, undefined, { signal: this.signal });
-  }
-
-  /** Resolves when a transaction of ours waits for a row, or has had time to. */
-  async somebodyWaits(): Promise<void> {
-    for (const until = Date.now() + WAIT_MS; Date.now() < until; ) {
-      const waiting = await this.system.admin.query(
-        `select from pg_stat_activity where datname = current_database() and application_name = 'unified-kits' and wait_event_type = 'Lock' and wait_event in ('tuple', 'transactionid')`,
-      );
-      if (waiting.length > 0) return;
-      await sleep(POLL_MS, undefined, { signal: this.signal });
-    }
-  }
-
-  /** The next call of a function with an action, as it begins. */
-  called(name: SeenCall['name'], action: string): Promise<SeenCall['event']> {
-    const { promise, resolve, reject } = Promise.withResolvers<SeenCall['event']>();
-    const { listeners } = this.system;
-    const listener = (call: SeenCall) => {
-      if (call.name !== name || call.event.action !== action) return;
-      listeners.delete(listener);
-      resolve(call.event);
-    };
-    listeners.add(listener);
-    this.signal.addEventListener('abort', () => {
-      listeners.delete(listener);
-      reject(this.signal.reason);
-    });
-    // A scene that has ended early waits for it no more.
-    promise.catch(() => undefined);
-    return promise;
-  }
-
-  /** Resolves with the promise, or is rejected when the scene must end. */
-  async orEnd<Value>(promise: Promise<Value>): Promise<Value> {
-    const { promise: ended, reject } = Promise.withResolvers<never>();
-    this.signal.addEventListener('abort', () => reject(this.signal.reason));
-    return await Promise.race([promise, ended]);
-  }
-
-  /** Calls phase 2 as a worker does that nobody remembers; what it says is noted. */
-  async stray(action: 'drain' | 'mirror', { run, batchId }: SeenCall['event']): Promise<void> {
-    await this.system.invoke('phase2-migration', { action, run, batchId }).catch((error: unknown) =>
-      this.history.note(`stray ${action}`, {
-        error: error instanceof Error ? error.name : String(error),
-      }),
-    );
-  }
-}
 
 export type SceneName =
   | 'late chunk'
@@ -178,6 +38,12 @@ interface Scene {
   readonly without?: readonly FaultKind[];
   play(hand: Stagehand): Promise<void>;
 }
+
+/** All of them to their ends. @throws the first fault, then. */
+const together = async (parts: readonly Promise<void>[]): Promise<void> => {
+  for (const outcome of await Promise.allSettled(parts))
+    if (outcome.status === 'rejected') throw outcome.reason;
+};
 
 /** A transaction that has written before a flip and commits after it, unless the flip waits as it must. */
 const slowWriter = async (
@@ -321,7 +187,7 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
     without: ['crash postgres', 'disk full'],
     async play(hand) {
       const copies = hand.called('phase2-migration', 'copy');
-      await Promise.all([
+      await together([
         oldSnapshots(hand, Promise.resolve(), () => hand.reached('mirrored', 'dual-write')),
         unseenDeletions(hand, copies),
         oldSnapshots(hand, Promise.resolve(), () => hand.reached('unified', 'closed')),
@@ -330,9 +196,10 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
   },
   /** Writes that were made before a flip, and are committed after it. */
   'slow writer': {
+    // Where nothing is noted: what a flip back did not wait for nobody would know of.
     until: 'closed',
     async play(hand) {
-      await Promise.all([
+      await together([
         slowWriter(hand, ['phase2-migration', 'begin'], SLOW_MS.one),
         slowWriter(hand, ['phase2-migration', 'mirror'], SLOW_MS.one),
         slowWriter(hand, ['phase3-services', 'switch'], SLOW_MS.one),
