@@ -64,7 +64,8 @@ class Child {
   }
 
   tell(message: ToChild): void {
-    if (this.#process.connected) this.#process.send(message);
+    // What does not reach a process that has just died is answered by its end.
+    if (this.#process.connected) this.#process.send(message, () => undefined);
   }
 
   call(what: FunctionCall): Promise<string> {
