@@ -18,6 +18,7 @@ const CHUNK_ENDS = 'update migration.chunk set cursor';
 const LATE_MS = 1_500;
 const SLOW_CHUNKS = 10;
 const SLOW_CHUNK_MS = 120;
+const EAGER_MS = 2_000;
 const ROUNDS = 3;
 /** With what a flip takes its locks. */
 const LOCKS = 'in share row exclusive mode';
@@ -25,7 +26,7 @@ const BEFORE_LOCKS_MS = 80;
 
 export type SceneName =
   | 'late chunk'
-  | 'early mirror'
+  | 'impatient operator'
   | 'old snapshot'
   | 'slow writer'
   | 'drain beside a writer'
@@ -149,6 +150,24 @@ const drainTwice = async (
   }
 };
 
+const eagerReads = async (hand: Stagehand): Promise<void> => {
+  await hand.called('phase6-validation', 'rehearse');
+  // One that begins now has no other flags in its cache.
+  hand.system.processes.service.kill();
+  for (const until = Date.now() + EAGER_MS; Date.now() < until; ) {
+    await hand.system.setFlag('unifiedReads', true).catch(() => undefined);
+    await sleep(EAGER_MS / 20, undefined, { signal: hand.signal });
+  }
+};
+
+const earlyMirror = async (hand: Stagehand): Promise<void> => {
+  const event = await hand.called('phase2-migration', 'copy');
+  // With so little data a copy would be over before anybody could ask.
+  for (let chunk = 1; chunk <= SLOW_CHUNKS; chunk += 1)
+    void hand.system.network.interrupt({ statement: CHUNK_ENDS, holdMs: SLOW_CHUNK_MS });
+  for (let round = 1; round <= ROUNDS; round += 1) await hand.stray('mirror', event);
+};
+
 /**
  * Moments that must come one after the other for anything to go wrong: faults drawn by chance hit such a row in
  * one run of many, so each run stages one of them, in turn by its seed.
@@ -171,14 +190,10 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
       await hand.stray('drain', event);
     },
   },
-  /** Somebody asks for the mirror while chunks are being copied. */
-  'early mirror': {
+  /** Somebody asks for unified reads before there is anything to read, and for the mirror during the copy. */
+  'impatient operator': {
     async play(hand) {
-      const event = await hand.called('phase2-migration', 'copy');
-      // With so little data a copy would be over before anybody could ask.
-      for (let chunk = 1; chunk <= SLOW_CHUNKS; chunk += 1)
-        void hand.system.network.interrupt({ statement: CHUNK_ENDS, holdMs: SLOW_CHUNK_MS });
-      for (let round = 1; round <= ROUNDS; round += 1) await hand.stray('mirror', event);
+      await together([eagerReads(hand), earlyMirror(hand)]);
     },
   },
   /** Snapshots from before the batch, or from before the copy, in which is written stages later. */
