@@ -1,6 +1,6 @@
-import type { ProgressSample, RunReport } from '@unified-kits/domain';
+import type { ProgressSample, RunReport, Source } from '@unified-kits/domain';
 import type { Session } from '../connection/database.ts';
-import { readProgress, readRowsBySource } from '../copy/read-progress.ts';
+import { readProgressBySource } from '../copy/read-progress.ts';
 import { EXECUTIONS } from './read-course.ts';
 
 const COPY_SECONDS = `
@@ -25,16 +25,16 @@ const thinned = <Item>(items: readonly Item[], most: number): Item[] => {
 
 /** How the copy of a batch went; null before it was planned. */
 export const readCopy = async (session: Session, batchId: string): Promise<RunReport['copy']> => {
-  const { ranges, expected } = await readProgress(session, batchId);
-  if (ranges === 0) return null;
-  const rows = await readRowsBySource(session, batchId);
+  const sources = await readProgressBySource(session, batchId);
+  if (sources.length === 0) return null;
+  const copied = (name: Source) => sources.find(({ source }) => source === name)?.copied ?? 0;
   const spent = (await session.query(COPY_SECONDS, [batchId])).rows[0].seconds;
   const samples: ProgressSample[] = (await session.query(SAMPLES, [batchId])).rows.map(
     ({ at, ...figures }) => ({ at: at.toISOString(), ...figures }),
   );
   return {
-    rows: { kit: rows.kit ?? 0, practitioner_kits: rows.practitioner_kits ?? 0 },
-    expected,
+    rows: { kit: copied('kit'), practitioner_kits: copied('practitioner_kits') },
+    expected: sources.reduce((sum, { expected }) => sum + expected, 0),
     seconds: spent,
     samples: thinned(samples, MOST_SAMPLES),
   };
