@@ -13,6 +13,9 @@ import { KITS, Stagehand } from './stagehand.ts';
 const SLOW_MS = { one: 400, many: 2_500 } as const;
 /** How long a second drain is given, which must wait for the first. */
 const SECOND_MS = 400;
+/** The end of a copy's last step: while it is held back both drains meet in "copying". */
+const COPIED = 'set copied_at';
+const COPIED_MS = 4_000;
 /** The last statement of a chunk's transaction, whose rows are there by then. */
 const CHUNK_ENDS = 'update migration.chunk set cursor';
 const LATE_MS = 1_500;
@@ -123,16 +126,20 @@ const unseenDeletions = async (hand: Stagehand, taken: Promise<unknown>): Promis
   }
 };
 
-/** Two drains, the first of which waits for one row while the other row is written and drained by the second. */
+/**
+ * Two drains, the first of which waits for one row while the other row is written and drained by the second.
+ *
+ * @returns whether both came to their ends.
+ */
 const drainTwice = async (
   hand: Stagehand,
   event: SeenCall['event'],
   held: KnownKit,
   written: KnownKit,
-): Promise<void> => {
+): Promise<boolean> => {
   await hand.write([hand.set(held), hand.set(written)], 'read committed');
   const { promise: over, resolve: end } = Promise.withResolvers<void>();
-  const drains: Promise<void>[] = [];
+  const drains: Promise<boolean>[] = [];
   const holding = hand.system.admin.transaction({ asApplication: true }, async (session) => {
     await session.query('select from kits where legacy_id = $1 for update', [held.id]);
     drains.push(hand.stray('drain', event));
@@ -148,6 +155,7 @@ const drainTwice = async (
     end();
     await Promise.allSettled([holding, ...drains]);
   }
+  return (await Promise.all(drains)).every(Boolean);
 };
 
 const eagerReads = async (hand: Stagehand): Promise<void> => {
@@ -252,17 +260,20 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
   /** While one drain waits for a row of `kits`, another one that it has read already is written and drained. */
   'two drains': {
     async play(hand) {
-      const event = await hand.called('phase2-migration', 'finish');
       const kits = hand
         .kits(2 * ROUNDS)
         .filter(({ source }) => source === 'practitioner_kits')
         .toSorted((one, other) => (one.id < other.id ? -1 : 1));
       const [one, other] = [kits.at(0), kits.at(-1)];
       if (one === undefined || other === undefined) return;
-      // Which of them a drain comes to first is the planner's to say.
-      for (let round = 1; round <= 2; round += 1) {
-        await drainTwice(hand, event, one, other);
-        await drainTwice(hand, event, other, one);
+      // A fault may end any of it, and the cutover with it: then with the next one.
+      for (let played = false; !played; ) {
+        const event = await hand.called('phase2-migration', 'finish');
+        await hand.orEnd(hand.system.network.interrupt({ statement: COPIED, holdMs: COPIED_MS }));
+        // Which of them a drain comes to first is the planner's to say.
+        played =
+          (await drainTwice(hand, event, one, other)) &&
+          (await drainTwice(hand, event, other, one));
       }
     },
   },

@@ -137,12 +137,20 @@ export class Stagehand {
     return await Promise.race([promise, ended]);
   }
 
-  /** Calls phase 2 as a worker does that nobody remembers; what it says is noted. */
-  async stray(action: 'drain' | 'mirror', { run, batchId }: SeenCall['event']): Promise<void> {
-    await this.system.invoke('phase2-migration', { action, run, batchId }).catch((error: unknown) =>
+  /**
+   * Calls phase 2 as a worker does that nobody remembers; what it says is noted.
+   *
+   * @returns whether it did what it was asked for.
+   */
+  async stray(action: 'drain' | 'mirror', { run, batchId }: SeenCall['event']): Promise<boolean> {
+    try {
+      await this.system.invoke('phase2-migration', { action, run, batchId });
+      return true;
+    } catch (error) {
       this.history.note(`stray ${action}`, {
         error: error instanceof Error ? error.name : String(error),
-      }),
-    );
+      });
+      return false;
+    }
   }
 }

@@ -40,8 +40,8 @@ export const rigOf = async (rows = 300): Promise<Rig> => {
   };
 };
 
-/** A monitoring window of one second. */
-export const QUICK = { actor: 'operator', monitor: { seconds: 1, checks: 1 } };
+/** A monitoring window of one second, and a contract check of few kits, which else is most of a cutover. */
+export const QUICK = { actor: 'operator', monitor: { seconds: 1, checks: 1 }, contractKits: 5 };
 
 export const cutOver = async (
   { system }: Rig,
