@@ -4,6 +4,7 @@ import type { Source } from '@unified-kits/domain';
 import type { Gateway } from '../../infra/local/http/gateway.ts';
 import type { History, Outcome, SeenKit } from './history.ts';
 import { type KnownKit, legacyPath, placeOf } from './kits-known.ts';
+import type { Pace } from './pace.ts';
 
 type Contract = 'legacy' | 'v2';
 type Body = Readonly<Record<string, unknown>>;
@@ -249,10 +250,10 @@ export class ApiClient {
   }
 
   /** Goes on until told to stop. */
-  async run(signal: AbortSignal, pauseMs: number): Promise<void> {
+  async run(signal: AbortSignal, pace: Pace): Promise<void> {
     while (!signal.aborted) {
       await this.#step();
-      await sleep(pauseMs * this.#options.random() * 2);
+      await pace.pause(this.#options.random());
     }
   }
 }

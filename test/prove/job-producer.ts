@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { WAY } from '../../infra/local/jobs/plan.ts';
 import type { History } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
+import type { Pace } from './pace.ts';
 
 export interface JobProducerOptions {
   readonly name: string;
@@ -71,10 +71,10 @@ export class JobProducer {
     if (again !== undefined && this.#dice(4) === 0) await this.#send(again);
   }
 
-  async run(signal: AbortSignal, pauseMs: number): Promise<void> {
+  async run(signal: AbortSignal, pace: Pace): Promise<void> {
     while (!signal.aborted) {
       await this.#job();
-      await sleep(pauseMs * this.#options.random() * 2);
+      await pace.pause(this.#options.random());
     }
   }
 }

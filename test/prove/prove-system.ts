@@ -70,8 +70,8 @@ export interface ProveSystem {
   readonly directServiceUrl: string;
   /** Past the network, as a superuser. */
   readonly admin: Database;
-  /** Told of each call of a workflow's function when it begins. */
-  readonly listeners: Set<(call: SeenCall) => void>;
+  /** Told of each call of a workflow's function before it begins, and may keep it waiting. */
+  readonly listeners: Set<(call: SeenCall) => void | Promise<void>>;
   /** Calls a function of the workflows as somebody does who may. */
   invoke(name: FunctionName, event: unknown): Promise<unknown>;
   setFlag(flag: FlagName, value: boolean | number | undefined): Promise<void>;
@@ -161,8 +161,8 @@ export const startProveSystem = async (
   const handlerOf =
     (name: FunctionName, seconds: number): LambdaHandler =>
     async (event) => {
-      for (const listener of system.listeners)
-        listener({ name, event: event as SeenCall['event'] });
+      const seen = { name, event: event as SeenCall['event'] };
+      await Promise.all([...system.listeners].map((listener) => listener(seen)));
       return JSON.parse(await call(name, JSON.stringify(event), seconds));
     };
   for (const name of FUNCTION_NAMES)

@@ -13,6 +13,7 @@ import { JobProducer } from './job-producer.ts';
 import { inSnapshot, type KnownKit, readKits } from './kits-known.ts';
 import { Nemesis } from './nemesis.ts';
 import { Operator, type Until } from './operator.ts';
+import { Pace } from './pace.ts';
 import { type Processes, type ProveSystem, startProveSystem } from './prove-system.ts';
 import { SCENES, type SceneName, sceneOf, startScene } from './scenes.ts';
 import { CLIENTS, PRACTITIONERS, type ProveServer, proveDatabase } from './server.ts';
@@ -84,7 +85,7 @@ const startClients = async (
   history: History,
   original: readonly EvidentKit[],
   random: () => number,
-  pauseMs: number,
+  pace: Pace,
 ) => {
   const idOf = await idsOf(system);
   const stopped = new AbortController();
@@ -137,7 +138,7 @@ const startClients = async (
     kits: all,
   });
   const running = [...apiClients, ...sqlClients, producer].map((client) =>
-    client.run(stopped.signal, pauseMs),
+    client.run(stopped.signal, pace),
   );
   const fault = Promise.all(running);
   fault.catch(() => undefined);
@@ -237,7 +238,8 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
   let played = false;
   try {
     await operator.analyse();
-    const clients = await startClients(system, history, original, random, PAUSE_MS[length]);
+    const pace = new Pace(PAUSE_MS[length]);
+    const clients = await startClients(system, history, original, random, pace);
     const nemesis = new Nemesis(system, operator, history, server);
     const drawn = UNTILS[Math.floor(random() * UNTILS.length)] ?? 'closed';
     const until = atLeast(drawn, SCENES[name].until);
@@ -248,7 +250,7 @@ export const runSeed = async (options: SeedOptions): Promise<SeedResult> => {
       await operator.over();
     };
     const withFaultsMs = length === 'brief' ? BRIEF_MS : WITH_FAULTS_MS;
-    const scene = await startScene(system, history, name);
+    const scene = await startScene(system, history, pace, name);
     nemesis.start(faults);
     const watch = watchStores(system);
     try {

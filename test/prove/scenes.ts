@@ -4,6 +4,7 @@ import type { FaultKind } from './faults.ts';
 import type { History } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
 import type { Until } from './operator.ts';
+import type { Pace } from './pace.ts';
 import type { ProveSystem, SeenCall } from './prove-system.ts';
 import { CLIENTS } from './server.ts';
 import type { SqlChange } from './sql-changes.ts';
@@ -11,11 +12,14 @@ import { KITS, Stagehand } from './stagehand.ts';
 
 /** How long a write stays uncommitted across flips. */
 const SLOW_MS = { one: 400, many: 2_500 } as const;
-/** How long a second drain is given, which must wait for the first. */
-const SECOND_MS = 400;
-/** The end of a copy's last step: while it is held back both drains meet in "copying". */
-const COPIED = 'set copied_at';
-const COPIED_MS = 4_000;
+/** How long a second drain is given; one that is kept out by the first is not waited for. */
+const SECOND_MS = 2_000;
+/** With what a drain writes. */
+const SYNC = 'select migration."sync_';
+/** Within so long clients have ended what they were at. */
+const STILL_MS = 500;
+/** Within so long whoever watches both stores has looked. */
+const SEEN_MS = 800;
 /** The last statement of a chunk's transaction, whose rows are there by then. */
 const CHUNK_ENDS = 'update migration.chunk set cursor';
 const LATE_MS = 1_500;
@@ -146,11 +150,11 @@ const drainTwice = async (
     await over;
   });
   try {
-    await hand.somebodyWaits();
+    await hand.somebodyWaits(SYNC);
     await hand.write([hand.set(written)], 'read committed');
     const second = hand.stray('drain', event);
     drains.push(second);
-    await Promise.race([second, sleep(SECOND_MS)]);
+    await Promise.race([second, hand.drainKeptOut(SECOND_MS)]);
   } finally {
     end();
     await Promise.allSettled([holding, ...drains]);
@@ -261,19 +265,29 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
   'two drains': {
     async play(hand) {
       const kits = hand
-        .kits(2 * ROUNDS)
+        .kits(8)
         .filter(({ source }) => source === 'practitioner_kits')
-        .toSorted((one, other) => (one.id < other.id ? -1 : 1));
-      const [one, other] = [kits.at(0), kits.at(-1)];
-      if (one === undefined || other === undefined) return;
+        .toSorted((one, another) => (one.id < another.id ? -1 : 1));
+      const [first, second, third, fourth] = kits;
+      if (!first || !second || !third || !fourth) throw new TypeError('four kits');
       // A fault may end any of it, and the cutover with it: then with the next one.
       for (let played = false; !played; ) {
-        const event = await hand.called('phase2-migration', 'finish');
-        await hand.orEnd(hand.system.network.interrupt({ statement: COPIED, holdMs: COPIED_MS }));
-        // Which of them a drain comes to first is the planner's to say.
-        played =
-          (await drainTwice(hand, event, one, other)) &&
-          (await drainTwice(hand, event, other, one));
+        const { promise: over, resolve: end } = Promise.withResolvers<void>();
+        const event = await hand.called('phase2-migration', 'drain', over);
+        try {
+          // A row of theirs in both drains would keep the second one waiting, lock or not.
+          hand.pace.stillUntil(over);
+          await sleep(STILL_MS, undefined, { signal: hand.signal });
+          played =
+            (await hand.stage()) === 'copying' &&
+            (await hand.stray('drain', event)) &&
+            (await drainTwice(hand, event, first, second)) &&
+            (await drainTwice(hand, event, fourth, third));
+          // What is wrong now is repaired once parity has been compared.
+          await sleep(SEEN_MS, undefined, { signal: hand.signal });
+        } finally {
+          end();
+        }
       }
     },
   },
@@ -287,10 +301,11 @@ export const sceneOf = (seed: number): SceneName =>
 export const startScene = async (
   system: ProveSystem,
   history: History,
+  pace: Pace,
   name: SceneName,
 ): Promise<{ stop(): Promise<boolean> }> => {
   const stopped = new AbortController();
-  const hand = new Stagehand(system, history, stopped.signal);
+  const hand = new Stagehand(system, history, pace, stopped.signal);
   await hand.prepare();
   const note = (what: string, detail?: unknown) => history.note(`scene: ${name} ${what}`, detail);
   const playing = SCENES[name].play(hand).then(

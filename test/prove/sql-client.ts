@@ -3,6 +3,7 @@ import type { Source, Store } from '@unified-kits/domain';
 import pg from 'pg';
 import type { History, Outcome, Returned } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
+import type { Pace } from './pace.ts';
 import { CLIENTS, PRACTITIONERS } from './server.ts';
 import { assignmentsOf, makeChange, NotThere, type SqlChange } from './sql-changes.ts';
 
@@ -219,13 +220,13 @@ export class SqlClient {
     if (kit !== undefined) await this.#written([{ do: 'delete', kit }]);
   }
 
-  async run(signal: AbortSignal, pauseMs: number): Promise<void> {
+  async run(signal: AbortSignal, pace: Pace): Promise<void> {
     while (!signal.aborted) {
       const die = this.#dice(100);
       if (die < 22 && this.#own.length < MOST_OWN) await this.#insert();
       else if (die < 40) await this.#delete();
       else await this.#change();
-      await sleep(pauseMs * this.#options.random() * 2);
+      await pace.pause(this.#options.random());
     }
     await this.#disconnect();
   }

@@ -3,6 +3,7 @@ import { readStage } from '@unified-kits/data';
 import { type Source, STAGE_DEFINITIONS, type Stage, type Store } from '@unified-kits/domain';
 import type { History } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
+import type { Pace } from './pace.ts';
 import type { ProveSystem, SeenCall } from './prove-system.ts';
 import { CLIENTS } from './server.ts';
 import type { SqlChange } from './sql-changes.ts';
@@ -10,6 +11,7 @@ import type { Isolation } from './sql-client.ts';
 import { StagedTransaction } from './staged-transaction.ts';
 
 const POLL_MS = 10;
+const WAITING = `select from pg_stat_activity where datname = current_database() and application_name = 'unified-kits' and wait_event_type = 'Lock'`;
 /** How long something is waited for that may never come. */
 const WAIT_MS = 1_000;
 /** Practitioners who ask for nothing themselves. */
@@ -21,13 +23,15 @@ export const KITS = 24;
 export class Stagehand {
   readonly system: ProveSystem;
   readonly history: History;
+  readonly pace: Pace;
   readonly signal: AbortSignal;
   readonly #kits: KnownKit[] = [];
   #changes = 0;
 
-  constructor(system: ProveSystem, history: History, signal: AbortSignal) {
+  constructor(system: ProveSystem, history: History, pace: Pace, signal: AbortSignal) {
     this.system = system;
     this.history = history;
+    this.pace = pace;
     this.signal = signal;
   }
 
@@ -100,25 +104,45 @@ export class Stagehand {
       await sleep(POLL_MS, undefined, { signal: this.signal });
   }
 
-  /** Resolves when a transaction of ours waits for a row, or has had time to. */
-  async somebodyWaits(): Promise<void> {
-    for (const until = Date.now() + WAIT_MS; Date.now() < until; ) {
-      const waiting = await this.system.admin.query(
-        `select from pg_stat_activity where datname = current_database() and application_name = 'unified-kits' and wait_event_type = 'Lock' and wait_event in ('tuple', 'transactionid')`,
-      );
-      if (waiting.length > 0) return;
+  /** Resolves when the database says so, or has had `withinMs`. */
+  async #seen(sql: string, values: readonly unknown[], withinMs: number): Promise<void> {
+    for (const until = Date.now() + withinMs; Date.now() < until; ) {
+      if ((await this.system.admin.query(sql, values)).length > 0) return;
       await sleep(POLL_MS, undefined, { signal: this.signal });
     }
   }
 
-  /** The next call of a function with an action, as it begins. */
-  called(name: SeenCall['name'], action: string): Promise<SeenCall['event']> {
+  /** Resolves when a statement of ours that begins so waits for a row, or has had time to. */
+  somebodyWaits(statement = ''): Promise<void> {
+    return this.#seen(
+      `${WAITING} and wait_event in ('tuple', 'transactionid') and starts_with(query, $1)`,
+      [statement],
+      WAIT_MS,
+    );
+  }
+
+  /** Resolves when a drain waits for another one to end, or has had so long. */
+  drainKeptOut(withinMs: number): Promise<void> {
+    return this.#seen(
+      `${WAITING} and wait_event = 'advisory' and strpos(query, 'copy against drain') > 0`,
+      [],
+      withinMs,
+    );
+  }
+
+  /** The next call of a function with an action, as it begins; it waits for `until`. */
+  called(
+    name: SeenCall['name'],
+    action: string,
+    until?: Promise<void>,
+  ): Promise<SeenCall['event']> {
     const { promise, resolve, reject } = Promise.withResolvers<SeenCall['event']>();
     const { listeners } = this.system;
     const listener = (call: SeenCall) => {
       if (call.name !== name || call.event.action !== action) return;
       listeners.delete(listener);
       resolve(call.event);
+      return until;
     };
     listeners.add(listener);
     this.signal.addEventListener('abort', () => {
