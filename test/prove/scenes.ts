@@ -144,11 +144,16 @@ const drainTwice = async (
   await hand.write([hand.set(held), hand.set(written)], 'read committed');
   const { promise: over, resolve: end } = Promise.withResolvers<void>();
   const drains: Promise<boolean>[] = [];
-  const holding = hand.system.admin.transaction({ asApplication: true }, async (session) => {
-    await session.query('select from kits where legacy_id = $1 for update', [held.id]);
-    drains.push(hand.stray('drain', event));
-    await over;
-  });
+  const holding = hand.system.admin
+    .transaction({ asApplication: true }, async (session) => {
+      await session.query('select from kits where legacy_id = $1 for update', [held.id]);
+      drains.push(hand.stray('drain', event));
+      await over;
+    })
+    .then(
+      () => true,
+      () => false,
+    );
   try {
     await hand.somebodyWaits(SYNC);
     await hand.write([hand.set(written)], 'read committed');
@@ -159,7 +164,7 @@ const drainTwice = async (
     end();
     await Promise.allSettled([holding, ...drains]);
   }
-  return (await Promise.all(drains)).every(Boolean);
+  return (await Promise.all([holding, ...drains])).every(Boolean);
 };
 
 const eagerReads = async (hand: Stagehand): Promise<void> => {
