@@ -1,4 +1,12 @@
-import { type Binding, drain, enterChunk, enterDrain, flip, readBacklog } from '@unified-kits/data';
+import {
+  assertNotStuck,
+  type Binding,
+  drain,
+  enterChunk,
+  enterDrain,
+  flip,
+  readBacklog,
+} from '@unified-kits/data';
 import type { Stage } from '@unified-kits/domain';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -38,6 +46,12 @@ describe('the drain', () => {
     binding = await installed(legacy);
   });
   afterEach(() => legacy.drop());
+
+  it('takes nothing in a stage in which nothing is drained', async () => {
+    await note(3);
+    expect(await drained()).toEqual({ synced: 0, stuck: 0, done: true });
+    expect(await legacy.db.transaction({}, readBacklog)).toMatchObject({ noted: 1 });
+  });
 
   describe('after the copy', () => {
     let batchId: string;
@@ -155,6 +169,34 @@ describe('the drain', () => {
       await exact();
     });
 
+    it('takes nothing once its time is over, and says that it is not done', async () => {
+      await copyAll(legacy.db, binding, batchId);
+      await note(3, 4);
+      expect(await drain(legacy.db, binding, Date.now())).toEqual({
+        synced: 0,
+        stuck: 0,
+        done: false,
+      });
+      expect(await legacy.db.transaction({}, readBacklog)).toMatchObject({ noted: 2 });
+    });
+
+    it('tells after each batch how many keys of both sources it has brought into step', async () => {
+      await copyAll(legacy.db, binding, batchId);
+      await run(
+        `update kit set notes = 'changed' where id < 4; update practitioner_kits set kit_type = 'changed'`,
+      );
+      const { rowCount: changed } = await run(
+        `select from practitioner_kits where kit_type = 'changed'`,
+      );
+      const told: number[] = [];
+      const progress = await drain(legacy.db, binding, far(), (synced) => {
+        told.push(synced);
+      });
+      const all = 3 + (changed ?? 0);
+      expect(progress).toEqual({ synced: all, stuck: 0, done: true });
+      expect(told).toEqual([all, all]);
+    });
+
     it('brings one bad row to the operator and everything else into step', async () => {
       await copyAll(legacy.db, binding, batchId);
       await run(
@@ -164,9 +206,16 @@ describe('the drain', () => {
       expect(
         (await run('select source, legacy_id, error from migration.pending_sync')).rows,
       ).toEqual([{ source: 'kit', legacy_id: '9', error: '23505 kits_kit_number_key' }]);
+      await expect(assertNotStuck(legacy.db)).rejects.toMatchObject({
+        name: 'BacklogStuck',
+        message: expect.stringMatching(
+          /^1 keys cannot .*: kit 9 \(23505 kits_kit_number_key\)\. Correct/,
+        ),
+      });
       await expect(flipTo('mirrored')).rejects.toMatchObject({ name: 'FlipRefused' });
       await run(`update kit set kit_number = 'corrected' where id = 9`);
       expect(await drained()).toMatchObject({ stuck: 0, done: true });
+      await assertNotStuck(legacy.db);
       await flipTo('mirrored');
       await exact();
     });
@@ -185,6 +234,27 @@ describe('the drain', () => {
       await app.query('commit');
       expect(await draining).toMatchObject({ stuck: 0, done: true });
       expect(await inKits(3)).toMatchObject({ notes: 'of the writer' });
+      await exact();
+    });
+
+    it('leaves a row that a client holds for later, and takes it for no fault', async () => {
+      const app = await appSession(legacy);
+      await app.query('begin');
+      await app.query('select from kit where id in (3, 5) for update');
+      await note(3, 4, 5);
+      expect(await drained()).toEqual({ synced: 1, stuck: 2, done: true });
+      await expect(assertNotStuck(legacy.db)).rejects.toMatchObject({
+        name: 'CopyYielded',
+        message: expect.stringMatching(/the rows of 2 keys: kit [35], kit [35]\./),
+      });
+      // Beside one with a fault it is not what an operator is told of first.
+      await run(
+        `insert into migration.pending_sync (source, legacy_id, cause, error) values ('kit', '7', 'stuck', '23505')`,
+      );
+      await expect(assertNotStuck(legacy.db)).rejects.toMatchObject({ name: 'BacklogStuck' });
+      await app.query('commit');
+      expect(await drained()).toEqual({ synced: 3, stuck: 0, done: true });
+      await assertNotStuck(legacy.db);
       await exact();
     });
 
