@@ -353,7 +353,7 @@ describe('a cutover that fails', () => {
         { asEngine: true },
       );
     expect(await notes('not what it was')).toHaveLength(1);
-    const failed = await cutOver(given, {});
+    const failed = await cutOver(given, { contractKits: 100 });
     expect(failed).toMatchObject({ status: 'FAILED', error: 'ContractBroken' });
     expect(failed.cause).toMatch(/GET \/kits\/\{id\} kit 6 \(header etag, notes; 200 and 200\)/);
     expect(failed.cause).not.toContain('not what it was');
