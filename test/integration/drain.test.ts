@@ -111,7 +111,11 @@ describe('the drain', () => {
     it('says that it must be tried again when the chunk does not end', async () => {
       const worker = await openChunk();
       await note(3);
-      await expect(drained()).rejects.toMatchObject({ name: 'CopyYielded' });
+      await expect(drained()).rejects.toMatchObject({
+        name: 'CopyYielded',
+        message: expect.stringContaining('lost its locks 3 times'),
+        cause: { code: '55P03' },
+      });
       await worker.query('rollback');
       expect(await drained()).toMatchObject({ synced: 1, done: true });
     }, 60_000);
@@ -235,6 +239,19 @@ describe('the drain', () => {
       expect(await draining).toMatchObject({ stuck: 0, done: true });
       expect(await inKits(3)).toMatchObject({ notes: 'of the writer' });
       await exact();
+    });
+
+    it('drains a long backlog to its end, and vacuums it on the way', async () => {
+      // Of rows that no store has; a batch is of 500 keys while a mirror is on.
+      await run(
+        `insert into migration.pending_sync (source, legacy_id, cause) select 'kit', 1000 + n, 'test' from generate_series(1, 13000) n`,
+      );
+      expect(await drained()).toEqual({ synced: 13_000, stuck: 0, done: true });
+      expect(await legacy.db.transaction({}, readBacklog)).toMatchObject({ noted: 0 });
+      const { rows } = await run(
+        `select pg_stat_get_vacuum_count('migration.pending_sync'::regclass)::int as vacuums`,
+      );
+      expect(rows).toEqual([{ vacuums: 1 }]);
     });
 
     it('leaves a row that a client holds for later, and takes it for no fault', async () => {
