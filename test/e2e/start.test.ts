@@ -90,7 +90,8 @@ describe('npm start', () => {
   });
 
   it('refuses a second process on the same run, and goes on after Ctrl-C', async () => {
-    const first = start(...SMALL, '--rows', '3000');
+    // It monitors until it is interrupted, however long the second one takes to be refused.
+    const first = start(...SMALL, '--rows', '3000', '--monitor', '300');
     await first.shows('dual-write');
     const second = await start(...SMALL).ended;
     expect(second.code).toBe(1);
