@@ -169,7 +169,6 @@ describe('writers through the API', () => {
       (acknowledged) => acknowledged > before,
     );
     await writers.stop();
-    expect(counters.errors).toBeGreaterThan(0);
     const { exchanges } = await readLedger(directory);
     expect(exchanges.filter(({ error }) => error)).toHaveLength(counters.errors);
   });

@@ -274,7 +274,8 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
         .filter(({ source }) => source === 'practitioner_kits')
         .toSorted((one, another) => (one.id < another.id ? -1 : 1));
       const [first, second, third, fourth] = kits;
-      if (!first || !second || !third || !fourth) throw new TypeError('four kits');
+      if (!first || !second || !third || !fourth)
+        throw new TypeError('a scene needs four kits of practitioners');
       // A fault may end any of it, and the cutover with it: then with the next one.
       for (let played = false; !played; ) {
         const { promise: over, resolve: end } = Promise.withResolvers<void>();
