@@ -54,16 +54,22 @@ export const createdResponse = (
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
-/** Whether a kit as it is shown has every value of a change. */
-const shows = (shown: unknown, change: unknown): boolean =>
-  isObject(shown) &&
-  isObject(change) &&
-  Object.keys(change).length > 0 &&
-  Object.entries(change).every(([name, value]) =>
-    name === 'attributes'
-      ? shows(shown[name], value)
-      : canonicalJson(value) === canonicalJson(shown[name]),
+/** What a change asks for, value by value, each beside what a kit shows; attributes one by one. */
+const besideShown = (change: unknown, shown: unknown): readonly (readonly [unknown, unknown])[] =>
+  isObject(change) && isObject(shown)
+    ? Object.entries(change).flatMap(([name, value]) =>
+        name === 'attributes' ? besideShown(value, shown[name]) : [[value, shown[name]] as const],
+      )
+    : [[change, shown]];
+
+/** Whether a kit as it is shown has every value of a change that asks for any. */
+const isMade = (change: unknown, shown: unknown): boolean => {
+  const values = besideShown(change, shown);
+  return (
+    values.length > 0 &&
+    values.every(([wanted, value]) => canonicalJson(wanted) === canonicalJson(value))
   );
+};
 
 /**
  * Judges `If-Match`. A change that comes twice, or again after its answer was lost, does not meet its own
@@ -78,7 +84,7 @@ export const matching =
     if (ifMatch === undefined) return undefined;
     const shown = jsonOf(kit, view);
     if (namesTag(parseIfMatch(ifMatch), etagOf(shown))) return undefined;
-    if (shows(JSON.parse(shown), change)) return 'made';
+    if (isMade(change, JSON.parse(shown))) return 'made';
     throw new Problem('precondition-failed', {
       detail: 'read the kit again, and send the change with its new entity tag',
     });

@@ -130,7 +130,7 @@ export const unifiedRoutes = ({ service, mapping, shown }: Api): readonly Route[
       .change({
         reference: reference(event),
         caller,
-        precondition: matching(ifMatch, seen, body),
+        precondition: (found) => matching(ifMatch, seen, bodyFor(found))(found),
         valuesFor: (found) => valuesOf(mapping, found.source, 'v2', bodyFor(found)),
         statusFor: (found) => wishedStatus(mapping, found.source, 'v2', bodyFor(found)),
       })

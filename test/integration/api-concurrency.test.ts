@@ -197,10 +197,21 @@ describe.each([...API_STAGES, 'copying'] as const)('many requests at once in sta
     expect(tally(responses)).toEqual({ 200: MANY });
     expect(new Set(responses.map(({ text }) => text)).size).toBe(1);
     expect(await eventsOf(rig, kit.body.kitsId)).toHaveLength(2);
-    const other = await rig.as(client).patch(path, { notes: 'once', orderId: 'x' }, headers);
-    expect([other.status, (await rig.as(client).patch(path, {}, headers)).status]).toEqual([
-      412, 412,
-    ]);
+    const again = (at: string, change: object) =>
+      rig
+        .as(client)
+        .patch(at, change, headers)
+        .then(({ status }) => status);
+    expect(await again(path, { notes: 'once', orderId: 'x' })).toBe(412);
+    expect(await again(path, {})).toBe(412);
+    const v2 = `/v2/kits/${kit.body.kitsId}`;
+    const status = 'registered';
+    expect(await again(v2, { status, attributes: { notes: 'once' } })).toBe(200);
+    expect(await again(v2, { status, attributes: { notes: 'twice' } })).toBe(412);
+    expect(await again(v2, { status, attributes: {} })).toBe(200);
+    expect(await again(v2, { attributes: {} })).toBe(412);
+    expect(await again(v2, { status, unheardOf: null })).toBe(422);
+    expect(await eventsOf(rig, kit.body.kitsId)).toHaveLength(2);
   });
 
   it('makes ten changes without a version one after the other, and loses none', async () => {

@@ -260,6 +260,27 @@ const verdictOn = (kit: ModelKit, wished: string | undefined): 200 | 403 | 409 =
   return NEXT[now]?.includes(wished) === true ? 200 : 409;
 };
 
+/** Whether a kit shows all that is asked for: then the change is made, whichever entity tag comes with it. */
+const showsAlready = (
+  source: Source,
+  before: Content,
+  { kept, metadata, status, ...texts }: Change,
+): boolean => {
+  const [name = ''] = keptFields(source);
+  const wanted: Content = {
+    ...texts,
+    ...(kept === undefined ? {} : { [name]: kept }),
+    ...(metadata === undefined
+      ? {}
+      : { metadata: metadata === null ? null : JSON.stringify(metadata) }),
+    ...(status === undefined ? {} : { status: legacyWord(source, status) }),
+  };
+  return (
+    Object.keys(wanted).length > 0 &&
+    Object.entries(wanted).every(([field, value]) => before[field] === value)
+  );
+};
+
 let numbers = 0;
 /** A kit number that was never used; runs share nothing else. */
 export const freshNumber = (): string => {
@@ -519,18 +540,24 @@ export class Person {
       // It was the lost request that changed the kit.
       if (lost !== null) response = await this.#client.get(path);
     }
+    const isMade = showsAlready(kit.source, before, wanted);
     this.#status(
       response,
       ifMatch === 'none' && asked === 'v2'
         ? 428
         : ifMatch === 'wrong'
-          ? 412
+          ? isMade
+            ? 200
+            : 412
           : verdictOn(kit, wanted.status),
     );
     if (response.status === 200) {
       const shown = shownKit(asked, response.body);
       this.#model.known(kit, shown.kitsId);
-      this.#applied(kit, before, wanted, shown.content);
+      const isUntouched = shown.content.updatedAt === before.updatedAt;
+      if (isMade && isUntouched && ifMatch !== 'none')
+        this.#model.assertSeen(kit, shown.content, 'made already');
+      else this.#applied(kit, before, wanted, shown.content);
     }
     await this.#readsOwnWrite(kit);
   }
