@@ -32,7 +32,7 @@ const options = new Command()
   .option('--rounds <n>', 'rounds of each contender', Number, 3)
   .option(
     '--large <n>',
-    'rows of the larger run that the engine is compared with; 0 leaves it out',
+    'rows of the larger run of engine, jobs and API, in one round; 0 leaves it out',
     Number,
     4_000_000,
   )
@@ -47,6 +47,15 @@ const add: AddLine = (line) => {
   lines.push(line);
   say(formatLine(line));
 };
+/** Lines of any but the usual number of rows say so. */
+const addAt =
+  (rows: number): AddLine =>
+  (line) =>
+    add(
+      rows === options.rows
+        ? line
+        : { ...line, what: `${line.what}, at ${rows.toLocaleString('en')} rows` },
+    );
 const wanted = (part: (typeof PARTS)[number]) =>
   options.only === undefined || options.only === part;
 
@@ -110,18 +119,13 @@ const benchCopy = async ({ db, binding }: Prepared) => {
   });
 };
 
-/** What depends on the number of rows; at any but the usual one its lines say so. */
+/** What depends on the number of rows. */
 const benchEngine = async (
   { url, db, binding }: Prepared,
   rows: number,
   rounds: number,
 ): Promise<{ readonly copy: number; readonly memory: number }> => {
-  const addSized: AddLine = (line) =>
-    add(
-      rows === options.rows
-        ? line
-        : { ...line, what: `${line.what}, at ${rows.toLocaleString('en')} rows` },
-    );
+  const addSized = addAt(rows);
   const memory = await measureMemory(url);
   addSized({ what: 'memory of the orchestrating process', value: memory / 1_048_576, unit: 'MiB' });
   await reset(db, binding);
@@ -238,14 +242,15 @@ const benchMigration = async (): Promise<void> => {
   });
 };
 
-const benchService = async () => {
+const benchService = async (rows: number, rounds: number): Promise<void> => {
   const twins = {
-    legacy: await prepare('stays', options.rows),
-    migrated: await prepare('moves', options.rows),
+    legacy: await prepare('stays', rows),
+    migrated: await prepare('moves', rows),
   };
+  const measured = { rounds, add: addAt(rows), say };
   try {
-    if (wanted('jobs')) await benchJobs(twins, { ...options, add, say });
-    if (wanted('api')) await benchApi(twins, { ...options, add, say });
+    if (wanted('jobs')) await benchJobs(twins, measured);
+    if (wanted('api')) await benchApi(twins, measured);
   } finally {
     await twins.legacy.db.close();
     await twins.migrated.db.close();
@@ -257,7 +262,10 @@ try {
     `${process.platform} ${process.arch}, Node ${process.versions.node}, ${options.rows.toLocaleString('en')} rows, ${options.rounds} rounds`,
   );
   if (wanted('analysis') || wanted('copy') || wanted('engine')) await benchMigration();
-  if (wanted('jobs') || wanted('api')) await benchService();
+  if (wanted('jobs') || wanted('api')) {
+    await benchService(options.rows, options.rounds);
+    if (options.large !== 0) await benchService(options.large, 1);
+  }
 } finally {
   await server.stop();
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -117,10 +118,17 @@ const tell = ({
 interface Rig {
   readonly server: ProveServer;
   readonly processes: Processes;
+  /** That somebody has pressed Ctrl-C. */
+  readonly interruption: AbortSignal;
 }
 
-/** A run that came to no end: it proves nothing, and the next one can go on. */
-const stoppedShort = (seed: number, error: unknown): undefined => {
+/**
+ * A run that came to no end: it proves nothing, and the next one can go on.
+ *
+ * @throws when it was interrupted: then there is no next one.
+ */
+const stoppedShort = ({ interruption }: Rig, seed: number, error: unknown): undefined => {
+  interruption.throwIfAborted();
   say(`seed ${seed}: came to no end: ${error instanceof Error ? error.stack : String(error)}`);
 };
 
@@ -131,7 +139,7 @@ const runOne = async (
   seed: number,
 ): Promise<SeedResult | undefined> => {
   const result = await runSeed({ seed, ...rig, directory, length }).catch((error: unknown) =>
-    stoppedShort(seed, error),
+    stoppedShort(rig, seed, error),
   );
   if (result === undefined || result.violations.length > 0) return result;
   await rm(result.historyFile, { force: true });
@@ -166,7 +174,7 @@ const isCaught = async (rig: Rig, asked: Asked, variant: VariantName): Promise<b
     for (let seed = first; seed < first + MOST_SEEDS; seed += 1) {
       const patienceMs = BROKEN_PATIENCE_MS;
       const result = await runSeed({ seed, ...rig, ...asked, patienceMs }).catch((error: unknown) =>
-        stoppedShort(seed, error),
+        stoppedShort(rig, seed, error),
       );
       // That it never came anywhere may be the machine's fault.
       const rules = new Set(result?.violations.map(({ rule }) => rule));
@@ -216,10 +224,13 @@ const main = async (): Promise<boolean> => {
   if (asked.check !== undefined) return checkAgain(asked.check);
   const server = await ownServer();
   const [phases, service] = [await FunctionsProcess.open(), await FunctionsProcess.open()];
-  const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<false>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt(false));
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => interrupt.abort());
+  const interruption = interrupt.signal;
+  const interrupted = once(interruption, 'abort').then(() => false);
   try {
-    const rig = { server, processes: { phases, service } };
+    const rig = { server, processes: { phases, service }, interruption };
     const working =
       asked.broken === undefined ? prove(rig, asked) : proveBroken(rig, asked, asked.broken);
     // What an interruption leaves fails against closed connections: nobody waits for it then.
