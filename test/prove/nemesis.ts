@@ -104,8 +104,8 @@ export class Nemesis {
     interrupt: ({ size, choice, statements }) => {
       const statement = statements[Math.floor(choice * statements.length)];
       if (statement === undefined) return;
-      const holdMs = size < 0.3 ? undefined : Math.round(((size - 0.3) / 0.7) ** 2 * 1_200);
-      void this.#system.network.interrupt({ statement, holdMs });
+      const hold = size < 0.3 ? undefined : Math.round(((size - 0.3) / 0.7) ** 2 * 1_200);
+      void this.#system.network.interrupt({ statement, hold });
     },
     'crash postgres': () => this.#server.crash?.(),
     'disk full': ({ size }) => this.#server.fillDisk?.(Math.round(200 + size * 1_200)),

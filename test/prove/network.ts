@@ -20,8 +20,8 @@ interface Connection {
 export interface Interruption {
   /** A part of the statement. */
   readonly statement: string;
-  /** Holds the statement back for so long; undefined cuts the connection. */
-  readonly holdMs: number | undefined;
+  /** Holds the statement back for so many milliseconds, or until then; undefined cuts the connection. */
+  readonly hold: number | Promise<void> | undefined;
 }
 
 /** A network between clients and Postgres that can be made to fail. */
@@ -91,12 +91,12 @@ export class Network {
     const [interruption] = index === -1 ? [] : this.#interruptions.splice(index, 1);
     if (interruption === undefined) return true;
     interruption.happened();
-    const { holdMs } = interruption.asked;
-    if (holdMs === undefined) {
+    const { hold } = interruption.asked;
+    if (hold === undefined) {
       this.#end(connection);
       return false;
     }
-    await sleep(holdMs);
+    await (typeof hold === 'number' ? sleep(hold) : hold);
     return true;
   }
 

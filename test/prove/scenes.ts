@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Store } from '@unified-kits/domain';
+import { SOURCES, type Store } from '@unified-kits/domain';
 import type { FaultKind } from './faults.ts';
 import type { History } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
@@ -12,8 +12,8 @@ import { KITS, Stagehand } from './stagehand.ts';
 
 /** How long a write stays uncommitted across flips. */
 const SLOW_MS = { one: 400, many: 2_500 } as const;
-/** How long a second drain is given; one that is kept out by the first is not waited for. */
-const SECOND_MS = 2_000;
+/** How long a drain is given that should be kept out; one that is seen to be is not waited for. */
+const KEPT_OUT_MS = 5_000;
 /** With what a drain writes. */
 const SYNC = 'select migration."sync_';
 /** Within so long clients have ended what they were at. */
@@ -22,7 +22,6 @@ const STILL_MS = 500;
 const SEEN_MS = 800;
 /** The last statement of a chunk's transaction, whose rows are there by then. */
 const CHUNK_ENDS = 'update migration.chunk set cursor';
-const LATE_MS = 1_500;
 const SLOW_CHUNKS = 10;
 const SLOW_CHUNK_MS = 120;
 const EAGER_MS = 2_000;
@@ -119,9 +118,7 @@ const unseenDeletions = async (hand: Stagehand, taken: Promise<unknown>): Promis
   try {
     await hand.called('phase3-services', 'switch');
     for (const transaction of transactions) {
-      await hand.orEnd(
-        hand.system.network.interrupt({ statement: LOCKS, holdMs: BEFORE_LOCKS_MS }),
-      );
+      await hand.orEnd(hand.system.network.interrupt({ statement: LOCKS, hold: BEFORE_LOCKS_MS }));
       const change = { do: 'delete', kit: hand.kit() } as const;
       if ((await transaction.write('legacy', [change])) !== undefined) await transaction.commit();
     }
@@ -159,7 +156,7 @@ const drainTwice = async (
     await hand.write([hand.set(written)], 'read committed');
     const second = hand.stray('drain', event);
     drains.push(second);
-    await Promise.race([second, hand.drainKeptOut(SECOND_MS)]);
+    await Promise.race([second, hand.drainKeptOut(KEPT_OUT_MS)]);
   } finally {
     end();
     await Promise.allSettled([holding, ...drains]);
@@ -181,7 +178,7 @@ const earlyMirror = async (hand: Stagehand): Promise<void> => {
   const event = await hand.called('phase2-migration', 'copy');
   // With so little data a copy would be over before anybody could ask.
   for (let chunk = 1; chunk <= SLOW_CHUNKS; chunk += 1)
-    void hand.system.network.interrupt({ statement: CHUNK_ENDS, holdMs: SLOW_CHUNK_MS });
+    void hand.system.network.interrupt({ statement: CHUNK_ENDS, hold: SLOW_CHUNK_MS });
   for (let round = 1; round <= ROUNDS; round += 1) await hand.stray('mirror', event);
 };
 
@@ -190,21 +187,32 @@ const earlyMirror = async (hand: Stagehand): Promise<void> => {
  * one run of many, so each run stages one of them, in turn by its seed.
  */
 export const SCENES: Readonly<Record<SceneName, Scene>> = {
-  /** A chunk is about to commit while its rows are deleted and the backlog is drained. */
+  /** Chunks are about to commit while their rows are deleted and the backlog is drained. */
   'late chunk': {
     async play(hand) {
-      const event = await hand.called('phase2-migration', 'copy');
-      await hand.orEnd(
-        hand.system.network.interrupt({
-          statement: CHUNK_ENDS,
-          holdMs: LATE_MS,
-        }),
-      );
-      await hand.write(
-        hand.kits(2 * KITS).map((kit) => ({ do: 'delete', kit })),
-        'read committed',
-      );
-      await hand.stray('drain', event);
+      const { promise: ready, resolve: copy } = Promise.withResolvers<void>();
+      const { promise: over, resolve: end } = Promise.withResolvers<void>();
+      try {
+        const event = await hand.called('phase2-migration', 'copy', ready);
+        // A noted row of theirs in a chunk would keep the drain waiting, lock or not.
+        hand.pace.stillUntil(over);
+        await sleep(STILL_MS, undefined, { signal: hand.signal });
+        await hand.stray('drain', event);
+        // One of each source: two lanes begin at their first pieces, and only practitioners' ids are in no order.
+        const chunks = SOURCES.map(() =>
+          hand.system.network.interrupt({ statement: CHUNK_ENDS, hold: over }),
+        );
+        copy();
+        await hand.orEnd(Promise.race([Promise.all(chunks), sleep(KEPT_OUT_MS)]));
+        await hand.write(
+          hand.kits(2 * KITS).map((kit) => ({ do: 'delete', kit })),
+          'read committed',
+        );
+        await Promise.race([hand.stray('drain', event), hand.drainKeptOut(KEPT_OUT_MS)]);
+      } finally {
+        copy();
+        end();
+      }
     },
   },
   /** Somebody asks for unified reads before there is anything to read, and for the mirror during the copy. */

@@ -130,7 +130,7 @@ export class Stagehand {
     );
   }
 
-  /** The next call of a function with an action, as it begins; it waits for `until`. */
+  /** The next call of a function with an action, as it begins; it waits for `until`, as all do that come before. */
   called(
     name: SeenCall['name'],
     action: string,
@@ -140,7 +140,8 @@ export class Stagehand {
     const { listeners } = this.system;
     const listener = (call: SeenCall) => {
       if (call.name !== name || call.event.action !== action) return;
-      listeners.delete(listener);
+      if (until === undefined) listeners.delete(listener);
+      else void until.then(() => listeners.delete(listener));
       resolve(call.event);
       return until;
     };
