@@ -260,14 +260,10 @@ const verdictOn = (kit: ModelKit, wished: string | undefined): 200 | 403 | 409 =
   return NEXT[now]?.includes(wished) === true ? 200 : 409;
 };
 
-/** Whether a kit shows all that is asked for: then the change is made, whichever entity tag comes with it. */
-const showsAlready = (
-  source: Source,
-  before: Content,
-  { kept, metadata, status, ...texts }: Change,
-): boolean => {
+/** What a kit shows once a change is made. */
+const shownBy = (source: Source, { kept, metadata, status, ...texts }: Change): Content => {
   const [name = ''] = keptFields(source);
-  const wanted: Content = {
+  return {
     ...texts,
     ...(kept === undefined ? {} : { [name]: kept }),
     ...(metadata === undefined
@@ -275,10 +271,12 @@ const showsAlready = (
       : { metadata: metadata === null ? null : JSON.stringify(metadata) }),
     ...(status === undefined ? {} : { status: legacyWord(source, status) }),
   };
-  return (
-    Object.keys(wanted).length > 0 &&
-    Object.entries(wanted).every(([field, value]) => before[field] === value)
-  );
+};
+
+/** Whether a kit shows all that is asked for: then the change is made, whichever entity tag comes with it. */
+const showsAlready = (source: Source, before: Content, wanted: Change): boolean => {
+  const fields = Object.entries(shownBy(source, wanted));
+  return fields.length > 0 && fields.every(([field, value]) => before[field] === value);
 };
 
 let numbers = 0;
@@ -464,19 +462,13 @@ export class Person {
 
   /** What an acknowledged change has made of a kit, or fails where it is not what was asked for. */
   #applied(kit: ModelKit, before: Content, wanted: Change, after: Content): void {
-    const [name = ''] = keptFields(kit.source);
-    const { kept, metadata, status, ...texts } = wanted;
+    const { status } = wanted;
     const now = unifiedWord(kit.source, before.status ?? '');
     const moved = status !== undefined && status !== now;
     const time = moved ? TIME[status] : undefined;
     const expected: Record<string, string | null> = {
       ...before,
-      ...texts,
-      ...(kept === undefined ? {} : { [name]: kept }),
-      ...(metadata === undefined
-        ? {}
-        : { metadata: metadata === null ? null : JSON.stringify(metadata) }),
-      ...(moved ? { status: legacyWord(kit.source, status) } : {}),
+      ...shownBy(kit.source, wanted),
       updatedAt: after.updatedAt ?? null,
     };
     if (time !== undefined) expected[time] = before[time] ?? after.updatedAt ?? null;
