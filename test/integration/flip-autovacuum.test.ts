@@ -30,7 +30,7 @@ it('moves an autovacuum out of the way instead of waiting for it, and writers wi
     );
     await db.pool.query('update kit set notes = notes where id % 2 = 0');
     const working = `exists (select from pg_stat_progress_vacuum v join pg_stat_activity a using (pid)
-      where v.relid = 'kit'::regclass and a.backend_type = 'autovacuum worker')`;
+      where v.datname = current_database() and v.relid = 'kit'::regclass and a.backend_type = 'autovacuum worker')`;
     await until(db, working);
     const began = Date.now();
     const result = await flip(db, binding, { to: 'dual-write', phase: 'test', actor: 'test' });

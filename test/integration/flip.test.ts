@@ -524,28 +524,53 @@ describe('a flip', () => {
     expect((await reader.query('select count(*)::int as n from kit')).rows).toEqual([{ n: 20 }]);
   });
 
+  /** Leaves `kit` with pages enough for a vacuum to be at work on them for as long as a test needs it. */
+  const DEAD_ROWS = `
+    insert into kit (kit_number, user_id, notes) select 'V' || n, md5('user1')::uuid, repeat('x', 500) from generate_series(1, 4000) n;
+    delete from kit where kit_number like 'V%'`;
+  const vacuumSlowly = async (database: LegacyDatabase) => {
+    const operator = await database.client();
+    await operator.query('set vacuum_cost_delay = 100; set vacuum_cost_limit = 1');
+    const pid = await pidOf(operator);
+    const ended = operator.query('vacuum (disable_page_skipping) kit').catch(() => undefined);
+    await until(database, 'exists (select from pg_stat_progress_vacuum where pid = $1)', [pid]);
+    return { pid, ended };
+  };
+
   it('waits for a vacuum that an operator started, and names it when it does not end', async () => {
     await mirrored();
-    await run(
-      `insert into kit (kit_number, user_id, notes) select 'V' || n, md5('user1')::uuid, repeat('x', 500) from generate_series(1, 4000) n;
-       delete from kit where kit_number like 'V%'`,
-    );
+    await run(DEAD_ROWS);
     await drain(legacy.db, binding, far());
     await parity(legacy.db, binding);
-    const operator = await legacy.client();
-    await operator.query('set vacuum_cost_delay = 100; set vacuum_cost_limit = 1');
-    const ended = operator.query('vacuum (disable_page_skipping) kit').catch(() => undefined);
-    await until(legacy, 'exists (select from pg_stat_progress_vacuum)');
-    const pid = (await run('select pid from pg_stat_progress_vacuum')).rows[0].pid;
+    const { pid, ended } = await vacuumSlowly(legacy);
     await changesNothing(() => flipTo('dual-write', { vacuumWaitMs: 300 }), {
       name: 'FlipBlocked',
-      message: expect.stringContaining(`pid ${pid} on`),
+      message: expect.stringContaining(`pid ${pid} on public.kit.`),
     });
     const flipping = flipTo('dual-write', { vacuumWaitMs: 20_000 });
     await new Promise((resolve) => setTimeout(resolve, 300));
     await run(`select pg_cancel_backend(${pid})`);
     await ended;
     expect(await flipping).toMatchObject({ to: 'dual-write', attempts: 1 });
+  });
+
+  it('heeds no vacuum of another database, whose tables may well have the same oids', async () => {
+    await mirrored();
+    const other = await legacyDatabase(20);
+    try {
+      const oids = await Promise.all(
+        [legacy, other].map(
+          async ({ pool }) => (await pool.query(`select 'kit'::regclass::oid`)).rows,
+        ),
+      );
+      expect(oids[0]).toEqual(oids[1]);
+      await other.pool.query(DEAD_ROWS);
+      const { pid } = await vacuumSlowly(other);
+      expect(await flipTo('dual-write', { vacuumWaitMs: 0 })).toMatchObject({ attempts: 1 });
+      await until(other, 'exists (select from pg_stat_progress_vacuum where pid = $1)', [pid]);
+    } finally {
+      await other.drop();
+    }
   });
 
   it('loses no write of a load that follows the fence, and says how long it was held', async () => {

@@ -10,11 +10,12 @@ interface Vacuum {
   readonly againstWraparound: boolean;
 }
 
+// The view tells of the whole cluster, and databases of one template give their tables the same oids.
 const VACUUMS = `
   select v.pid, v.relid::regclass::text as relation, a.backend_type = 'autovacuum worker' as automatic,
          a.query like '%(to prevent wraparound)%' as "againstWraparound"
     from pg_stat_progress_vacuum v join pg_stat_activity a on a.pid = v.pid
-   where v.relid = any ($1::regclass[])`;
+   where v.datname = current_database() and v.relid = any ($1::regclass[])`;
 
 /**
  * Makes sure that no vacuum is at work on the tables of a flip. A lock timeout below `deadlock_timeout`
