@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SOURCES, type Store } from '@unified-kits/domain';
+import { SOURCES, type Stage, type Store } from '@unified-kits/domain';
 import type { FaultKind } from './faults.ts';
 import type { History } from './history.ts';
 import type { KnownKit } from './kits-known.ts';
@@ -36,7 +36,8 @@ export type SceneName =
   | 'old snapshot'
   | 'slow writer'
   | 'drain beside a writer'
-  | 'two drains';
+  | 'two drains'
+  | 'reopened';
 
 interface Scene {
   /** Where the cutover must lead at least; undefined where any will do. */
@@ -298,6 +299,28 @@ export const SCENES: Readonly<Record<SceneName, Scene>> = {
             (await drainTwice(hand, event, first, second)) &&
             (await drainTwice(hand, event, fourth, third));
           // What is wrong now is repaired once parity has been compared.
+          await sleep(SEEN_MS, undefined, { signal: hand.signal });
+        } finally {
+          end();
+        }
+      }
+    },
+  },
+  /** What is written where nothing is noted, and a way back on which the mirror stays without a comparison. */
+  reopened: {
+    until: 'closed',
+    async play(hand) {
+      const kit = hand.kit();
+      do {
+        await hand.reached('closed');
+        await hand.write([hand.set(kit), hand.insert('kit', `user${CLIENTS}`)], 'read committed');
+      } while ((await hand.stage()) !== 'closed');
+      // One comes in "unified", before the mirror, and one with it: that one would repair what is wrong.
+      for (let stage: Stage = 'closed'; stage !== 'dual-write'; ) {
+        const { promise: over, resolve: end } = Promise.withResolvers<void>();
+        try {
+          await hand.called('phase6-validation', 'begin-parity', over);
+          stage = await hand.stage();
           await sleep(SEEN_MS, undefined, { signal: hand.signal });
         } finally {
           end();
